@@ -1,0 +1,78 @@
+package godocs
+
+import (
+	"bytes"
+	"go/ast"
+	"go/doc"
+	"go/printer"
+	"go/token"
+	"strings"
+)
+
+// maxSignature keeps a signature to what fits a prompt, in bytes; longer ones end with a line "...".
+const maxSignature = 400
+
+func packageDocs(d *doc.Package) []Doc {
+	var docs []Doc
+	add := func(symbol, kind string, decl ast.Decl, text string) {
+		text = strings.TrimSpace(text)
+		if text != "" {
+			docs = append(docs, Doc{d.ImportPath, symbol, kind, signature(decl), text})
+		}
+	}
+	values := func(kind string, values []*doc.Value) {
+		for _, v := range values {
+			add(v.Names[0], kind, v.Decl, v.Doc)
+		}
+	}
+	values("const", d.Consts)
+	values("var", d.Vars)
+	for _, f := range d.Funcs {
+		add(f.Name, "func", f.Decl, f.Doc)
+	}
+	for _, t := range d.Types {
+		add(t.Name, "type", t.Decl, t.Doc)
+		values("const", t.Consts)
+		values("var", t.Vars)
+		for _, f := range t.Funcs {
+			add(f.Name, "func", f.Decl, f.Doc)
+		}
+		for _, m := range t.Methods {
+			add(t.Name+"."+m.Name, "method", m.Decl, m.Doc)
+		}
+	}
+	return docs
+}
+
+// signature prints a declaration without its body and comments.
+func signature(decl ast.Decl) string {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		bare := *d
+		bare.Doc, bare.Body = nil, nil
+		decl = &bare
+	case *ast.GenDecl:
+		bare := *d
+		bare.Doc = nil
+		decl = &bare
+	}
+	var b bytes.Buffer
+	config := printer.Config{Mode: printer.TabIndent, Tabwidth: 8}
+	// A fresh file set has no positions of the declaration: the printer then lays it out afresh, without its comments.
+	if err := config.Fprint(&b, token.NewFileSet(), decl); err != nil {
+		return ""
+	}
+	return clip(b.String(), maxSignature)
+}
+
+// clip cuts at the last whole line within n bytes.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	cut := strings.LastIndexByte(s[:n], '\n')
+	if cut <= 0 {
+		return s[:n] + "..."
+	}
+	return s[:cut] + "\n\t..."
+}
