@@ -81,12 +81,12 @@ func (f qwen3MoE) Hidden(g *Pass, in Inputs) *Node {
 	c := g.Config
 	x := g.Embed(in.Tokens, embedName) // [rows·len, hidden]
 	rotary := nn.NewRotary(in.Positions, c.HeadDim, c.RopeTheta)
-	mask := nn.SegmentMask(in.Segments)
+	mask := nn.SegmentMask(in.Segments, c.Heads, c.KVHeads)
 	for layer := range c.Layers {
 		p := layerPrefix(layer)
 		x = g.Layer(x, p, func(x *Node) *Node {
 			h := nn.RMSNorm(x, g.Weight(p+"input_layernorm.weight"), c.NormEpsilon)
-			attended := f.attention(g, p+"self_attn.", h, rotary, mask)
+			attended := f.attention(g, p+"self_attn.", h, in, rotary, mask)
 			h = nn.RMSNorm(Add(x, attended), g.Weight(p+"post_attention_layernorm.weight"), c.NormEpsilon)
 			return Add(attended, f.experts(g, p+"mlp.", h, in.Segments))
 		})
@@ -94,16 +94,19 @@ func (f qwen3MoE) Hidden(g *Pass, in Inputs) *Node {
 	return nn.RMSNorm(x, g.Weight(normName), c.NormEpsilon)
 }
 
-func (qwen3MoE) attention(g *Pass, p string, h *Node, rotary nn.Rotary, mask *Node) *Node {
+func (qwen3MoE) attention(g *Pass, p string, h *Node, in Inputs, rotary nn.Rotary, mask *Node) *Node {
 	c := g.Config
-	rows, length := mask.Shape().Dim(0), mask.Shape().Dim(-1)
-	q := Reshape(g.Project(h, p+"q_proj"), rows, length, c.Heads, c.HeadDim)
-	k := Reshape(g.Project(h, p+"k_proj"), rows, length, c.KVHeads, c.HeadDim)
+	rows, length := in.Tokens.Shape().Dim(0), in.Tokens.Shape().Dim(1)
+	n := rows * length
+	q := Reshape(g.Project(h, p+"q_proj"), n, c.Heads, c.HeadDim)
+	k := Reshape(g.Project(h, p+"k_proj"), n, c.KVHeads, c.HeadDim)
 	v := Reshape(g.Project(h, p+"v_proj"), rows, length, c.KVHeads, c.HeadDim)
 	q = rotary.Apply(nn.RMSNorm(q, g.Weight(p+"q_norm.weight"), c.NormEpsilon))
 	k = rotary.Apply(nn.RMSNorm(k, g.Weight(p+"k_norm.weight"), c.NormEpsilon))
-	o := nn.Attention(q, k, v, mask)                                         // [rows, len, heads, headDim]
-	return g.Project(Reshape(o, rows*length, c.Heads*c.HeadDim), p+"o_proj") // [rows·len, hidden]
+	q = Reshape(q, rows, length, c.Heads, c.HeadDim)
+	k = Reshape(k, rows, length, c.KVHeads, c.HeadDim)
+	o := nn.Attention(q, k, v, mask)                               // [rows, len, heads, headDim]
+	return g.Project(Reshape(o, n, c.Heads*c.HeadDim), p+"o_proj") // [rows·len, hidden]
 }
 
 func (qwen3MoE) experts(g *Pass, p string, h, segments *Node) *Node {

@@ -10,14 +10,16 @@ import (
 // masked is added to the scores of pairs that do not see each other: exp(masked - max) is exactly 0 in float32.
 const masked = -1e9
 
-// SegmentMask is what to add to attention scores, [rows, 1, len, len]: 0 where a query sees a key, that is where both
-// lie in the same segment and the key is not later. A position always sees itself, so no row is all masked.
-func SegmentMask(segments *Node) *Node {
-	g, length := segments.Graph(), segments.Shape().Dim(1)
+// SegmentMask is what to add to attention scores, [rows·kvHeads, group·len, len]: 0 where a query sees a key, that is
+// where both lie in the same segment and the key is not later. A position always sees itself, so no row is all masked.
+// It is as large as the scores: adding it with a broadcast over the heads would cost a slow pass in every layer.
+func SegmentMask(segments *Node, heads, kvHeads int) *Node {
+	g, rows, length := segments.Graph(), segments.Shape().Dim(0), segments.Shape().Dim(1)
 	same := Equal(ExpandAxes(segments, 2), ExpandAxes(segments, 1))     // [rows, len, len]
 	sees := LogicalAnd(same, ExpandAxes(LowerTriangular(g, length), 0)) // [rows, len, len]
 	add := Where(sees, ScalarZero(g, dtypes.Float32), Scalar(g, dtypes.Float32, masked))
-	return ExpandAxes(add, 1) // [rows, 1, len, len]
+	add = BroadcastToDims(ExpandAxes(add, 1), rows, heads, length, length)
+	return Reshape(add, rows*kvHeads, heads/kvHeads*length, length)
 }
 
 // Attention is softmax(q·kᵀ/sqrt(headDim) + mask)·v with grouped queries: q [rows, len, heads, headDim],
@@ -30,12 +32,8 @@ func Attention(q, k, v, mask *Node) *Node {
 	k = Reshape(headsFirst(k), rows*kvHeads, length, headDim)
 	v = Reshape(headsFirst(v), rows*kvHeads, length, headDim)
 
-	scores := MatMulT(q, k) // [rows·kvHeads, group·len, len]; dk = dsᵀ·q
-	shape := scores.Shape().Dimensions
-	scores = Reshape(scores, rows, heads, length, length)
-	p := softmax(Add(scores, mask))
-	p = Reshape(p, shape...)
-	o := weightedSum(p, v) // [rows·kvHeads, group·len, headDim]
+	p := softmax(Add(MatMulT(q, k), mask)) // [rows·kvHeads, group·len, len]
+	o := weightedSum(p, v)                 // [rows·kvHeads, group·len, headDim]
 	o = Reshape(o, rows, heads, length, headDim)
 	return TransposeAllAxes(o, 0, 2, 1, 3) // [rows, len, heads, headDim]
 }

@@ -16,12 +16,15 @@ func replace(x *Node, gradient func() *Node) *Node {
 	return IdentityWithCustomGradient(x, func(_, _ *Node) *Node { return gradient() })
 }
 
-// swap exchanges the last two axes.
+// swap exchanges the last two axes. With a batch axis it goes the long way round, because the pure Go backend is fast
+// at [1, 0] and at permutations that keep the last axis, but not at [0, 2, 1].
 func swap(x *Node) *Node {
 	if x.Rank() == 2 {
 		return TransposeAllAxes(x, 1, 0)
 	}
-	return TransposeAllAxes(x, 0, 2, 1)
+	batch, n, p := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
+	x = TransposeAllAxes(Reshape(x, batch*n, p), 1, 0)        // [p, batch·n]
+	return TransposeAllAxes(Reshape(x, p, batch, n), 1, 0, 2) // [batch, p, n]
 }
 
 // product multiplies over the given axes; with rank 3 the leading axis is a batch.
