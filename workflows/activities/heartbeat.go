@@ -1,0 +1,98 @@
+package activities
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/graft-ml/graft/internal/stage"
+)
+
+// signals is how many progress signals a stage sends to its run at most, whatever its length and
+// however often it begins again: the share of it that is done, in 1/signals, is sent once.
+const signals = 60
+
+// signalApart keeps a short stage from sending them all in a second.
+const signalApart = 500 * time.Millisecond
+
+// watcher heartbeats an activity and passes its progress on to the run.
+type watcher struct {
+	ctx  context.Context
+	tell Tell
+	last stage.Tick // of the attempt before, if there was one
+	done chan struct{}
+	wg   sync.WaitGroup
+
+	mu   sync.Mutex
+	tick stage.Tick
+	sent time.Time
+}
+
+// watch begins to heartbeat; stop ends it. The heartbeat's answer is how a cancellation arrives.
+func (a *Activities) watch(ctx context.Context) *watcher {
+	w := &watcher{ctx: ctx, tell: a.Tell, done: make(chan struct{})}
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &w.last); err != nil {
+			activity.GetLogger(ctx).Warn("heartbeat of the attempt before is unreadable", "error", err)
+		}
+	}
+	w.tick = w.last
+	w.last.Attempt = int(activity.GetInfo(ctx).Attempt)
+	w.tick.Attempt = w.last.Attempt
+	w.wg.Add(1)
+	go w.beat()
+	return w
+}
+
+func (w *watcher) beat() {
+	defer w.wg.Done()
+	every := time.NewTicker(beatEvery)
+	defer every.Stop()
+	for {
+		w.mu.Lock()
+		tick := w.tick
+		w.mu.Unlock()
+		activity.RecordHeartbeat(w.ctx, tick)
+		select {
+		case <-every.C:
+		case <-w.done:
+			return
+		}
+	}
+}
+
+// report takes in progress: the next heartbeat carries it, and now and then a signal to the run.
+func (w *watcher) report(t stage.Tick) {
+	w.mu.Lock()
+	t.Attempt, t.Signalled = w.tick.Attempt, w.tick.Signalled
+	share := 0
+	if t.Total > 0 {
+		share = t.Done * signals / t.Total
+	}
+	send := w.tell != nil && t.Phase == "training" && share > t.Signalled && time.Since(w.sent) >= signalApart
+	if send {
+		t.Signalled, w.sent = share, time.Now()
+	}
+	w.tick = t
+	w.mu.Unlock()
+	activity.RecordHeartbeat(w.ctx, t)
+	if send {
+		w.signal(t)
+	}
+}
+
+// signal tells the run. One that is lost costs a stale line in the UI, so it is not tried again.
+func (w *watcher) signal(t stage.Tick) {
+	ctx, cancel := context.WithTimeout(w.ctx, 5*time.Second)
+	defer cancel()
+	if err := w.tell(ctx, t); err != nil && w.ctx.Err() == nil {
+		activity.GetLogger(w.ctx).Warn("progress not signalled", "run", t.RunID, "error", err)
+	}
+}
+
+func (w *watcher) stop() {
+	close(w.done)
+	w.wg.Wait()
+}
