@@ -53,7 +53,7 @@ func Load(goroot string) ([]Package, error) {
 		if err != nil || !entry.IsDir() {
 			return err
 		}
-		if dir == filepath.Join(src, "cmd") || slices.Contains([]string{"testdata", "vendor"}, entry.Name()) {
+		if dir != src && skipped(filepath.Join(src, "cmd") == dir, entry.Name()) {
 			return filepath.SkipDir
 		}
 		rel, err := filepath.Rel(src, dir)
@@ -67,6 +67,11 @@ func Load(goroot string) ([]Package, error) {
 		return err
 	})
 	return packages, err
+}
+
+// skipped directories are commands and those that the go command does not see.
+func skipped(command bool, name string) bool {
+	return command || name == "testdata" || name == "vendor" || name[0] == '_' || name[0] == '.'
 }
 
 // Extract lists the documented exported symbols of all public packages.

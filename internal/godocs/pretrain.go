@@ -6,21 +6,22 @@ import (
 )
 
 // maxDecl is the longest declaration whose body is kept, in bytes: tables and long functions are cut to their signature.
-const maxDecl = 2400
+const maxDecl = 3000
 
 // Turn is one message of a chat.
 type Turn struct{ Role, Content string }
 
-// Text is one document for pretraining: plain text, or the turns of a chat for the base's own chat template.
+// Text is one document for pretraining: parts that follow each other and may be cut between, or the turns of a chat for
+// the base's own chat template.
 type Text struct {
 	Package string
-	Plain   string
+	Parts   []string // each ends with a line feed
 	Chat    []Turn
 }
 
-// Pretraining lists the documents in a fixed order. Of each package not held out there is an overview (comments and
-// signatures without bodies), its sources declaration by declaration, and short chats that show the turn structure by
-// asking for a declaration. None asks for documentation: that is left for fine-tuning to learn.
+// Pretraining lists the documents in a fixed order. Of each package that is not held out there is an overview (comments
+// and signatures without bodies), its sources declaration by declaration, and short chats that show the turn structure
+// by asking for a declaration. None asks for documentation: that is left for fine-tuning to learn.
 func Pretraining(packages []Package) []Text {
 	heldOut := heldOutSentences(packages)
 	var texts []Text
@@ -28,14 +29,29 @@ func Pretraining(packages []Package) []Text {
 		if heldOutTree(p.Path) {
 			continue
 		}
-		decls := make([]Decl, 0, len(p.Decls))
+		kept := p
+		kept.Decls = nil
 		for _, d := range p.Decls {
 			if !heldOut[firstSentence(d.Comment)] {
-				decls = append(decls, d)
+				kept.Decls = append(kept.Decls, d)
 			}
 		}
-		texts = append(texts, overview(p, decls, heldOut), Text{Package: p.Path, Plain: sources(p, decls)})
-		texts = append(texts, chats(p, decls)...)
+		if heldOut[firstSentence(p.Synopsis)] {
+			kept.Synopsis = ""
+		}
+		texts = append(texts, overview(kept), sources(kept))
+		texts = append(texts, chats(kept)...)
+	}
+	return texts
+}
+
+// Validation is the overviews of the held-out packages: what pretraining is measured on.
+func Validation(packages []Package) []Text {
+	var texts []Text
+	for _, p := range packages {
+		if !p.Internal && HeldOut(p.Path) {
+			texts = append(texts, overview(p))
+		}
 	}
 	return texts
 }
@@ -56,47 +72,38 @@ func heldOutTree(path string) bool {
 	}
 }
 
-func overview(p Package, decls []Decl, heldOut map[string]bool) Text {
-	var b strings.Builder
-	if p.Synopsis != "" && !heldOut[firstSentence(p.Synopsis)] {
-		writeComment(&b, p.Synopsis)
+func overview(p Package) Text {
+	t := Text{Package: p.Path}
+	if p.Synopsis != "" {
+		t.Parts = append(t.Parts, comment(p.Synopsis))
 	}
-	fmt.Fprintf(&b, "package %s\n", p.Path)
-	for _, d := range decls {
-		if d.Comment == "" {
-			continue
+	for _, d := range p.Decls {
+		if d.Comment != "" {
+			t.Parts = append(t.Parts, comment(d.Comment)+d.Signature+"\n")
 		}
-		b.WriteByte('\n')
-		writeComment(&b, d.Comment)
-		b.WriteString(d.Signature)
-		b.WriteByte('\n')
 	}
-	return Text{Package: p.Path, Plain: b.String()}
+	return t
 }
 
-func sources(p Package, decls []Decl) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "package %s\n", p.Path)
-	for _, d := range decls {
-		if len(d.Source) > maxDecl || digits(d.Source) > len(d.Source)/5 {
-			continue
+func sources(p Package) Text {
+	t := Text{Package: p.Path}
+	for _, d := range p.Decls {
+		if len(d.Source) <= maxDecl && digits(d.Source) <= len(d.Source)/5 {
+			t.Parts = append(t.Parts, d.Source+"\n")
 		}
-		b.WriteByte('\n')
-		b.WriteString(d.Source)
-		b.WriteByte('\n')
 	}
-	return b.String()
+	return t
 }
 
-// chats asks for the declaration of every eighth documented function: about one text byte in a hundred.
-func chats(p Package, decls []Decl) []Text {
+// chats asks for the declaration of every fourth documented function.
+func chats(p Package) []Text {
 	var texts []Text
 	n := 0
-	for _, d := range decls {
+	for _, d := range p.Decls {
 		if d.Comment == "" || !d.Func {
 			continue
 		}
-		if n++; n%8 != 1 {
+		if n++; n%4 != 1 {
 			continue
 		}
 		ask := fmt.Sprintf("How is %s declared in package %s?", d.Name, p.Path)
@@ -105,11 +112,13 @@ func chats(p Package, decls []Decl) []Text {
 	return texts
 }
 
-func writeComment(b *strings.Builder, text string) {
+func comment(text string) string {
+	var b strings.Builder
 	for line := range strings.Lines(text) {
 		b.WriteString(strings.TrimRight("// "+line, " \n"))
 		b.WriteByte('\n')
 	}
+	return b.String()
 }
 
 func digits(s string) int {
