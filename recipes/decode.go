@@ -57,6 +57,15 @@ func (d *decoder) at(path string) Pos {
 	return Pos{d.file, 1, 1}
 }
 
+// places is where every written field stands.
+func (d *decoder) places() map[string]Pos {
+	out := make(map[string]Pos, len(d.nodes))
+	for path := range d.nodes {
+		out[path] = d.at(path)
+	}
+	return out
+}
+
 func (d *decoder) written(path string) bool { _, ok := d.nodes[path]; return ok }
 
 // value decodes node n into v.

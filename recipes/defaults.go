@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 // fillDefaults gives every field that was not written its default for the method.
@@ -67,6 +68,9 @@ func settle(r *Recipe, written func(string) bool) {
 	}
 	if t.WarmupSteps > 0 && !written("train.warmup_ratio") {
 		t.WarmupRatio = 0
+	}
+	if init := r.Adapter.InitFrom; init != nil && !strings.Contains(init.Variant, "@") {
+		init.Variant += "@live"
 	}
 	for i := range r.Data.Datasets {
 		d := &r.Data.Datasets[i]

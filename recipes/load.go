@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -39,7 +40,23 @@ func Parse(file string, src []byte, set ...string) (*Recipe, error) {
 	}
 	settle(r, d.written)
 	r.Overrides = append(r.Overrides, set...)
+	r.places = d.places()
 	return r, nil
+}
+
+// Faultf is a fault of a field that shows only later, when what it names is looked up: a base that is not
+// there, an alias that names no version. It carries the field's place in the file.
+func (r *Recipe) Faultf(path, format string, args ...any) error {
+	return Faults{{Pos: r.Place(path), Field: path, Msg: fmt.Sprintf(format, args...)}}
+}
+
+// Place is where a field was written; for one that was not, the group above it.
+func (r *Recipe) Place(path string) Pos {
+	for p := path; ; p = p[:max(strings.LastIndexAny(p, ".["), 0)] {
+		if pos, ok := r.places[p]; ok || p == "" {
+			return pos
+		}
+	}
 }
 
 func readLimited(path string) ([]byte, error) {

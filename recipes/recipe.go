@@ -32,6 +32,8 @@ type Recipe struct {
 
 	// Written by graft into a resolved recipe: the --set overrides that are already applied in it.
 	Overrides []string `yaml:"overrides" effect:"none"`
+
+	places map[string]Pos // of the fields that were written
 }
 
 // Adapter is the shape of the LoRA adapter.

@@ -164,11 +164,13 @@ func jsonScalar(v any) []byte {
 	if x, ok := v.(float64); ok {
 		return []byte(number(x))
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		panic(fmt.Sprintf("recipes: encode %v: %v", v, err))
 	}
-	return b
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
 // number is the shortest decimal that reads back as x, in a form that YAML and JSON share.
