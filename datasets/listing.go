@@ -66,11 +66,12 @@ type listing struct {
 
 // Listing is the result of List: how much there is to do. It is small.
 type Listing struct {
-	Key   string `json:"key"` // of the stored list of parts
-	Parts int    `json:"parts"`
-	Files int    `json:"files"`
-	Rows  int64  `json:"rows"`
-	Bytes int64  `json:"bytes"` // of the files
+	Key    string `json:"key"`    // of the stored list of parts
+	SHA256 string `json:"sha256"` // of its bytes; the key holds it too, and readers check it
+	Parts  int    `json:"parts"`
+	Files  int    `json:"files"`
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"` // of the files
 }
 
 // List finds the inputs of a spec, pins them, reads their footers, settles how their rows are read and stores
@@ -119,7 +120,8 @@ func (p *Preparer) List(ctx context.Context, spec Spec) (Listing, error) {
 		return Listing{}, err
 	}
 	hash := sha256.Sum256(data)
-	sum.Key = "data/lists/" + hex.EncodeToString(hash[:]) + ".json"
+	sum.SHA256 = hex.EncodeToString(hash[:])
+	sum.Key = listKey(sum.SHA256)
 	// Unconditional: the key is the digest of the bytes.
 	if _, err := p.Store.Put(ctx, sum.Key, bytes.NewReader(data), objectstore.Cond{}); err != nil {
 		return Listing{}, fmt.Errorf("store the list of parts: %w", err)
@@ -149,6 +151,8 @@ func (p *Preparer) partsOf(ctx context.Context, spec Spec, d Dataset, o object) 
 	return parts, nil
 }
 
+func listKey(sha string) string { return "data/lists/" + sha + ".json" }
+
 // maxListing bounds a stored list of parts.
 const maxListing = 256 << 20
 
@@ -156,6 +160,9 @@ func (p *Preparer) listing(ctx context.Context, key string) (listing, error) {
 	data, _, err := objectstore.ReadAll(ctx, p.Store, key, maxListing)
 	if err != nil {
 		return listing{}, fmt.Errorf("read the list of parts: %w", err)
+	}
+	if sum := sha256.Sum256(data); key != listKey(hex.EncodeToString(sum[:])) {
+		return listing{}, fmt.Errorf("read %s: its bytes have another digest", p.Store.URI(key))
 	}
 	var l listing
 	dec := json.NewDecoder(bytes.NewReader(data))

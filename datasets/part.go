@@ -7,12 +7,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/graft-ml/graft/datasets/rows"
 	"github.com/graft-ml/graft/internal/objectstore"
 )
 
-// Preparer turns rows into shards. Its three steps, List, Part and Plan, take and give a few hundred bytes
+// Preparer turns rows into shards. Its three steps, List, Parts and Plan, take and give a few hundred bytes
 // each, so that they can run on different machines; Prepare runs them all here.
 type Preparer struct {
 	Store    objectstore.Store  // holds data/…: lists, parts, plans
@@ -45,16 +48,48 @@ type PartResult struct {
 
 func partKey(key string) string { return "data/parts/" + key + "/part.json" }
 
-// Part prepares part number index of a stored list.
-func (p *Preparer) Part(ctx context.Context, listKey string, index int) (PartResult, error) {
+// PartsResult counts what Parts did. It is small.
+type PartsResult struct {
+	Parts    int   `json:"parts"`
+	Reused   int   `json:"reused"` // had been prepared before
+	Rows     int64 `json:"rows"`
+	Examples int64 `json:"examples"`
+	Tokens   int64 `json:"tokens"`
+}
+
+// Parts prepares parts number from up to to of a stored list, workers at a time (0: one per CPU).
+func (p *Preparer) Parts(ctx context.Context, listKey string, from, to, workers int) (PartsResult, error) {
 	l, err := p.listing(ctx, listKey)
 	if err != nil {
-		return PartResult{}, err
+		return PartsResult{}, err
 	}
-	if index < 0 || index >= len(l.Parts) {
-		return PartResult{}, fmt.Errorf("%s has %d parts, no %d", listKey, len(l.Parts), index)
+	if from < 0 || to < from || to > len(l.Parts) {
+		return PartsResult{}, fmt.Errorf("%s has %d parts, no %d to %d", listKey, len(l.Parts), from, to)
 	}
-	return p.PreparePart(ctx, l.Parts[index])
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	results := make([]PartResult, to-from)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for i := range results {
+		g.Go(func() (err error) {
+			results[i], err = p.PreparePart(gctx, l.Parts[from+i])
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return PartsResult{}, err
+	}
+	var sum PartsResult
+	for _, r := range results {
+		sum.Parts++
+		if r.Reused {
+			sum.Reused++
+		}
+		sum.Rows, sum.Examples, sum.Tokens = sum.Rows+r.Rows, sum.Examples+r.Examples, sum.Tokens+r.Tokens
+	}
+	return sum, nil
 }
 
 // PreparePart reads the rows of a part, renders, tokenises and masks them, and stores the examples under
