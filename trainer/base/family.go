@@ -8,6 +8,8 @@ import (
 
 // A Family is one decoder architecture. A new one is a file that implements it and a line in families.
 type Family interface {
+	// config takes the family's fields out of a config.json.
+	config(*fieldReader, *Config)
 	// Params lists every parameter, in the order of the forward pass.
 	Params(Config) []Param
 	// Modules lists the projections that an adapter can be put on, in the order of the forward pass.
@@ -51,4 +53,13 @@ type Module struct {
 	Name    string // "model.layers.0.self_attn.q_proj", "model.layers.0.mlp.experts.gate_up_proj"
 	In, Out int
 	Experts int // 0 when it is not a stack of experts
+}
+
+// Modules lists the projections of a base that an adapter can be put on.
+func (c Config) Modules() ([]Module, error) {
+	f, err := FamilyOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return f.Modules(c), nil
 }

@@ -20,6 +20,36 @@ const (
 
 func layerPrefix(layer int) string { return fmt.Sprintf("model.layers.%d.", layer) }
 
+func (qwen3MoE) config(r *fieldReader, c *Config) {
+	c.Vocab, c.Hidden, c.Layers = r.number("vocab_size"), r.number("hidden_size"), r.number("num_hidden_layers")
+	c.Heads, c.KVHeads, c.HeadDim = r.number("num_attention_heads"), r.number("num_key_value_heads"), r.number("head_dim")
+	c.Experts, c.TopK = r.number("num_experts", "num_local_experts"), r.number("num_experts_per_tok")
+	c.Inner, c.MaxLen = r.number("moe_intermediate_size"), r.number("max_position_embeddings")
+	c.NormEpsilon, c.NormalizeTopK = r.real("rms_norm_eps"), r.flag("norm_topk_prob", false)
+	c.Tied = r.flag("tie_word_embeddings", false)
+	if rope := r.inner("rope_parameters"); rope != nil { // transformers 5
+		c.RopeTheta = rope.real("rope_theta")
+		rope.must("rope_type", `"default"`)
+		rope.finish()
+		r.ignore("rope_theta")
+	} else {
+		c.RopeTheta = r.real("rope_theta")
+	}
+	c.FP8Block = fp8Config(r)
+	r.must("hidden_act", `"silu"`)
+	r.must("attention_bias", "false")
+	r.must("attention_dropout", "0")
+	r.must("decoder_sparse_step", "1")
+	r.must("mlp_only_layers", "[]")
+	r.must("use_sliding_window", "false")
+	r.must("rope_scaling", `{"rope_type":"default"}`)
+	r.must("quantization", "null")
+	// Without use_sliding_window and dense layers the next line's fields say nothing.
+	r.ignore("sliding_window", "max_window_layers", "intermediate_size", "layer_types")
+	r.ignore("architectures", "torch_dtype", "dtype", "transformers_version", "_name_or_path", "use_cache", "initializer_range",
+		"bos_token_id", "eos_token_id", "pad_token_id", "output_router_logits", "router_aux_loss_coef")
+}
+
 func (qwen3MoE) Params(c Config) []Param {
 	params := []Param{one(embedName, c.Vocab, c.Hidden)}
 	for layer := range c.Layers {
@@ -77,6 +107,7 @@ func (qwen3MoE) Modules(c Config) []Module {
 	return modules
 }
 
+// Hidden is Qwen3MoeModel.forward.
 func (f qwen3MoE) Hidden(g *Pass, in Inputs) *Node {
 	c := g.Config
 	x := g.Embed(in.Tokens, embedName) // [rows·len, hidden]

@@ -11,7 +11,7 @@ type Tensor struct {
 
 // Split cuts a parameter's values into the checkpoint's tensors; the data are shared.
 func (p Param) Split(data []float32) []Tensor {
-	if len(p.Parts) == 1 {
+	if !p.stacked() {
 		return []Tensor{{Name: p.Name, Shape: p.Shape, Data: data}}
 	}
 	size := p.Size() / len(p.Parts)

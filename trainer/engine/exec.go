@@ -80,3 +80,6 @@ func anys(list []*tensors.Tensor) []any {
 }
 
 func scalar(t *tensors.Tensor) float64 { return float64(tensors.ToScalar[float32](t)) }
+
+// copyFloats copies a float32 tensor to the host.
+func copyFloats(t *tensors.Tensor) ([]float32, error) { return tensors.CopyFlatData[float32](t) }

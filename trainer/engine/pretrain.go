@@ -6,12 +6,10 @@ import (
 	"math"
 
 	"github.com/gomlx/compute"
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:staticcheck
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/graft-ml/graft/trainer/base"
-	"github.com/graft-ml/graft/trainer/base/nn"
 )
 
 // PretrainOptions say how a base is trained from random weights.
@@ -96,38 +94,6 @@ func (p *Pretrainer) graph(in []*Node) []*Node {
 	weighted := MulScalar(Mul(balance, ReduceAllSum(supervised)), p.options.Balance)
 	gradients := pass.Gradient(Add(loss, weighted), weights)
 	return append([]*Node{loss, balance}, addEach(sums, gradients)...)
-}
-
-// tokenLogProbs is log p(token | those before it in its segment), [rows, len]; 0 where a segment starts and on padding.
-func tokenLogProbs(pass *base.Pass, family base.Family, tokens, positions, segments *Node) *Node {
-	g := tokens.Graph()
-	rows, length := tokens.Shape().Dim(0), tokens.Shape().Dim(1)
-	hidden := family.Hidden(pass, base.Inputs{Tokens: tokens, Positions: positions, Segments: segments}) // [rows·len, hidden]
-	column := func(x *Node) *Node { return Slice(x, AxisRange(), AxisRange(0, 1)) }
-	next := Concatenate([]*Node{Slice(tokens, AxisRange(), AxisRange(1)), column(tokens)}, 1) // [rows, len] token t+1
-	logProbs := nn.TargetLogProbs(hidden, pass.Head(), Reshape(next, rows*length), !pass.Train)
-	logProbs = Reshape(logProbs, rows, length) // of token t+1 at t
-	first := Zeros(g, logProbs.Shape().Clone())
-	shifted := Concatenate([]*Node{column(first), Slice(logProbs, AxisRange(), AxisRange(0, length-1))}, 1) // at t+1
-	before := Concatenate([]*Node{ZerosLike(column(segments)), Slice(segments, AxisRange(), AxisRange(0, length-1))}, 1)
-	known := LogicalAnd(Equal(before, segments), NotEqual(segments, ScalarZero(g, dtypes.Int32)))
-	return Where(known, shifted, ZerosLike(shifted))
-}
-
-func meanOf(g *Graph, list []*Node) *Node {
-	sum := ScalarZero(g, dtypes.Float32)
-	for _, x := range list {
-		sum = Add(sum, x)
-	}
-	return DivScalar(sum, float64(max(1, len(list))))
-}
-
-func addEach(a, b []*Node) []*Node {
-	sums := make([]*Node, len(a))
-	for i := range a {
-		sums[i] = Add(a[i], b[i])
-	}
-	return sums
 }
 
 // Accumulate adds the gradients of one micro-batch to those waiting for Update.
