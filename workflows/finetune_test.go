@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/graft-ml/graft/internal/stage"
+	"github.com/graft-ml/graft/trainer/child"
 	"github.com/graft-ml/graft/trainer/protocol"
 	"github.com/graft-ml/graft/workflows"
 	"github.com/graft-ml/graft/workflows/activities"
@@ -142,12 +143,12 @@ func TestRetriesByClass(t *testing.T) {
 		kind  string
 	}{
 		{"store away", errors.New("connection refused"), 3, ""},
-		{"trainer killed", &stage.LostError{Err: errors.New("signal: killed")}, 3, ""},
+		{"trainer killed", &child.LostError{Cause: child.Killed, Err: errors.New("signal: killed")}, 3, ""},
 		{"trainer internal", protocol.Error{Class: protocol.Internal, Message: "out of memory"}, 3, ""},
 		{"job refused", protocol.Error{Class: protocol.User, Message: "unknown field"}, 1, activities.UserError},
 		{"loss is NaN", protocol.Error{Class: protocol.NaN, Message: "step 3: loss is NaN"}, 1, activities.NaNError},
 		{"damaged data", protocol.Error{Class: protocol.Data, Message: "shard 2: sha256"}, 1, activities.DataError},
-		{"stuck", &stage.StuckError{Attempts: 5, Err: errors.New("killed")}, 1, activities.TrainerStuck},
+		{"stuck", &stage.StuckError{Attempts: 5, Last: "killed"}, 1, activities.TrainerStuck},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScript()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -28,8 +29,10 @@ const DefaultCatchUp = time.Hour
 // ErrScheduleExists: a schedule of this id is there.
 var ErrScheduleExists = errors.New("the schedule exists")
 
+const schedulePrefix = "retrain/"
+
 // ScheduleID is the id of a variant's schedule.
-func ScheduleID(variant string) string { return "retrain/" + variant }
+func ScheduleID(variant string) string { return schedulePrefix + variant }
 
 func (w When) spec() client.ScheduleSpec {
 	s := client.ScheduleSpec{TimeZoneName: w.Timezone, Jitter: w.Jitter}
@@ -51,10 +54,11 @@ func (w When) catchUp() time.Duration {
 
 // action starts FineTune. Temporal appends the firing time to the id, so that each firing is a run of
 // its own; the recipe is resolved anew at each.
-func action(id string, in Input, l Listing) *client.ScheduleWorkflowAction {
+func action(in Input, l Listing) *client.ScheduleWorkflowAction {
 	in.Trigger = "schedule"
 	return &client.ScheduleWorkflowAction{
-		ID: id, Workflow: FineTune, Args: []any{in}, TaskQueue: QueueControl,
+		// No slash: a run's id is one element of its keys.
+		ID: strings.ReplaceAll(l.Variant, "/", "-"), Workflow: FineTune, Args: []any{in}, TaskQueue: QueueControl,
 		TypedSearchAttributes: l.Attributes(PhaseQueued), StaticSummary: l.summary(), StaticDetails: details(in),
 	}
 }
@@ -75,7 +79,7 @@ const overlap = enumspb.SCHEDULE_OVERLAP_POLICY_SKIP
 // CreateSchedule makes a new schedule, or says ErrScheduleExists.
 func CreateSchedule(ctx context.Context, c client.Client, s Schedule) error {
 	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: s.ID, Spec: s.When.spec(), Action: action(s.ID, s.Input, s.List),
+		ID: s.ID, Spec: s.When.spec(), Action: action(s.Input, s.List),
 		Overlap: overlap, CatchupWindow: s.When.catchUp(), PauseOnFailure: false,
 		Paused: s.Paused, Note: s.Note,
 		TypedSearchAttributes: temporal.NewSearchAttributes(s.List.updates()...),
@@ -95,7 +99,7 @@ func UpdateSchedule(ctx context.Context, c client.Client, s Schedule) error {
 		DoUpdate: func(was client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			next := was.Description.Schedule
 			spec := s.When.spec()
-			next.Spec, next.Action = &spec, action(s.ID, s.Input, s.List)
+			next.Spec, next.Action = &spec, action(s.Input, s.List)
 			next.Policy = &client.SchedulePolicies{Overlap: overlap, CatchupWindow: s.When.catchUp()}
 			attributes := temporal.NewSearchAttributes(s.List.updates()...)
 			return &client.ScheduleUpdate{Schedule: &next, TypedSearchAttributes: &attributes}, nil
@@ -197,9 +201,6 @@ func row(e *client.ScheduleListEntry) ScheduleRow {
 			r.Recent = append(r.Recent, a.StartWorkflowResult.WorkflowID)
 		}
 	}
-	r.Variant = e.ID
-	if len(e.ID) > len("retrain/") && e.ID[:len("retrain/")] == "retrain/" {
-		r.Variant = e.ID[len("retrain/"):]
-	}
+	r.Variant = strings.TrimPrefix(e.ID, schedulePrefix)
 	return r
 }

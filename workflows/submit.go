@@ -20,6 +20,9 @@ func Submit(ctx context.Context, c client.Client, runID string, in Input, l List
 	if len(in.Recipe) > stage.MaxRecipe {
 		return nil, fmt.Errorf("%s: %d bytes, a recipe has at most %d", in.File, len(in.Recipe), stage.MaxRecipe)
 	}
+	if runID == "" || strings.Contains(runID, "/") {
+		return nil, fmt.Errorf("run %q: must be one path element: it is in the keys of what the run stores", runID)
+	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: runID, TaskQueue: QueueControl,
 		TypedSearchAttributes:    l.Attributes(PhaseQueued),

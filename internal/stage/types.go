@@ -36,21 +36,20 @@ const MaxRecipe = 64 << 10
 
 // Resolved is the short of what Resolve stored: what the workflow itself needs to know.
 type Resolved struct {
-	RunID      string   `json:"run_id"`
-	Recipe     Ref      `json:"recipe"`
-	Pins       Ref      `json:"pins"`
-	Variant    string   `json:"variant"`
-	Method     string   `json:"method"`
-	Base       string   `json:"base"` // URI
-	BaseDigest string   `json:"base_digest"`
-	Hardware   string   `json:"hardware"` // cpu, 8xh100: names the queue train-<hardware>
-	To         string   `json:"to"`       // alias of every published version
-	Then       string   `json:"then,omitempty"`
-	Approval   bool     `json:"approval,omitempty"` // Then moves by hand only
-	Live       Pin      `json:"live"`               // when the run began
-	Subjects   []string `json:"subjects"`           // what is scored: base, candidate, and live if there is one
-	Store      string   `json:"store"`              // URI of the run's store
-	Samples    bool     `json:"samples"`            // there are prompts to answer
+	RunID      string `json:"run_id"`
+	Recipe     Ref    `json:"recipe"`
+	Pins       Ref    `json:"pins"`
+	Variant    string `json:"variant"`
+	Method     string `json:"method"`
+	Base       string `json:"base"` // URI
+	BaseDigest string `json:"base_digest"`
+	Hardware   string `json:"hardware"` // cpu, 8xh100: names the queue train-<hardware>
+	To         string `json:"to"`       // alias of every published version
+	Then       string `json:"then,omitempty"`
+	Approval   bool   `json:"approval,omitempty"` // Then moves by hand only
+	Live       Pin    `json:"live"`               // when the run began
+	Store      string `json:"store"`              // URI of the run's store
+	Samples    bool   `json:"samples,omitempty"`  // held-out prompts are answered
 }
 
 // PartList is what Prepare works through.
@@ -144,7 +143,9 @@ type Tick struct {
 	Tokens          int64   `json:"tokens,omitempty"`
 	Checkpoint      int     `json:"checkpoint,omitempty"` // step of the newest committed one
 	Attempt         int     `json:"attempt,omitempty"`
-	// Stalled attempts: how many in a row ended without a new checkpoint.
+	// Start is the checkpoint that this attempt began with; Stalled how many attempts before it ended
+	// without a newer one, in a row.
+	Start   int `json:"start,omitempty"`
 	Stalled int `json:"stalled,omitempty"`
 	// Signalled is the last share of progress that was sent to the run, see workflows.Signals.
 	Signalled int    `json:"signalled,omitempty"`

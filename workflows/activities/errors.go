@@ -8,6 +8,7 @@ import (
 
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/internal/stage"
+	"github.com/graft-ml/graft/trainer/child"
 	"github.com/graft-ml/graft/trainer/protocol"
 )
 
@@ -42,10 +43,6 @@ func Classify(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return temporal.NewCanceledError(err.Error())
 	}
-	var already *temporal.ApplicationError
-	if errors.As(err, &already) {
-		return err
-	}
 	kind := kindOf(err)
 	return temporal.NewApplicationErrorWithOptions(err.Error(), kind, temporal.ApplicationErrorOptions{NonRetryable: final[kind]})
 }
@@ -55,7 +52,7 @@ func kindOf(err error) string {
 	var refused protocol.Error
 	var stuck *stage.StuckError
 	var unverified *stage.UnverifiedError
-	var lost *stage.LostError
+	var lost *child.LostError
 	switch {
 	case errors.Is(err, stage.ErrLiveMoved):
 		return LiveMoved
