@@ -39,7 +39,15 @@ func (bytesText) Plain(text string) []int32 {
 	return ids
 }
 
-func (b bytesText) Chat(ms []datasets.Message, generation bool) (ids []int32, trained []bool, err error) {
+func (b bytesText) Chat(ms []datasets.Message, generation bool) ([]int32, error) {
+	ids, _, err := b.Turns(ms)
+	if generation {
+		ids = append(ids, firstRole+3)
+	}
+	return ids, err
+}
+
+func (b bytesText) Turns(ms []datasets.Message) (ids []int32, trained []bool, err error) {
 	for i, m := range ms {
 		if m.Role == "system" && i > 0 {
 			return nil, nil, errors.New("system must come first")
@@ -52,9 +60,6 @@ func (b bytesText) Chat(ms []datasets.Message, generation bool) (ids []int32, tr
 		for _, id := range append(b.Plain(m.Content), end) {
 			ids, trained = append(ids, id), append(trained, m.Role == "assistant")
 		}
-	}
-	if generation {
-		ids, trained = append(ids, firstRole+3), append(trained, false)
 	}
 	return ids, trained, nil
 }

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,8 +16,8 @@ import (
 	"github.com/graft-ml/graft/internal/shards"
 )
 
-// partBytes is how much uncompressed Parquet a part aims at; a row group is never split.
-const partBytes = 64 << 20
+// defaultPartBytes is how much uncompressed Parquet a part aims at; a row group is never split.
+const defaultPartBytes = 64 << 20
 
 // PartSpec is one unit of preparation: a range of row groups of one pinned object, and how to read them.
 // It is under 4 KB as JSON for any sensible path and columns.
@@ -141,7 +142,7 @@ func (p *Preparer) partsOf(ctx context.Context, spec Spec, d Dataset, o object) 
 	}
 	var parts []PartSpec
 	for i, g := range f.Groups() {
-		if n := len(parts); n == 0 || parts[n-1].Bytes+g.Bytes > partBytes {
+		if n := len(parts); n == 0 || parts[n-1].Bytes+g.Bytes > cmp.Or(spec.PartBytes, defaultPartBytes) {
 			parts = append(parts, PartSpec{Dataset: d.Name, URI: o.uri(), ETag: o.info.ETag, Size: o.info.Size,
 				Groups: [2]int{i, i}, Kind: spec.Kind, Reading: how, OnInvalid: spec.OnInvalid, Digests: p.Text.Digests()})
 		}

@@ -31,6 +31,7 @@ type Spec struct {
 	Holdout     float64     // share of the rows held out, 0 <= Holdout < 1, by content or group hash
 	OnInvalid   string      // OnInvalidError or OnInvalidDrop
 	Long        string      // LongDrop, LongTruncate or LongError
+	PartBytes   int64       // uncompressed Parquet per part, a row group at least; 0: 64 MiB
 	Datasets    []Dataset
 }
 
@@ -61,6 +62,9 @@ func (s Spec) Check() error {
 	}
 	if !slices.Contains([]string{LongDrop, LongTruncate, LongError}, s.Long) {
 		bad("examples longer than sequence_len: must be %s, %s or %s (got %q)", LongDrop, LongTruncate, LongError, s.Long)
+	}
+	if s.PartBytes < 0 {
+		bad("part size: must not be negative (got %d)", s.PartBytes)
 	}
 	if len(s.Datasets) == 0 {
 		bad("no data sets")

@@ -11,10 +11,11 @@ import (
 type Text interface {
 	// Plain tokenises text that a user wrote; control tokens spelt out in it stay text.
 	Plain(text string) []int32
-	// Chat renders messages with the base's template and tokenises the result. trained marks the tokens that
-	// the assistant wrote, [len(ids)]. generation ends the prompt where the assistant would begin.
-	// An error is the template's refusal of these messages.
-	Chat(messages []Message, generation bool) (ids []int32, trained []bool, err error)
+	// Chat renders messages with the base's template and tokenises the result. generation ends it where the
+	// assistant would begin. An error is the template's refusal of these messages.
+	Chat(messages []Message, generation bool) (ids []int32, err error)
+	// Turns is Chat of a whole dialogue, with the tokens that the assistant wrote marked: trained is [len(ids)].
+	Turns(messages []Message) (ids []int32, trained []bool, err error)
 	// EOS is the end-of-text token, -1 if there is none.
 	EOS() int32
 	// VocabSize bounds the ids.
@@ -36,7 +37,7 @@ var errNoTemplate = errors.New("the base has no chat template")
 func prepare(t Text, e example, column string) (prepared, error) {
 	switch e.shape {
 	case Messages:
-		ids, trained, err := t.Chat(e.parts[0].messages, false)
+		ids, trained, err := t.Turns(e.parts[0].messages)
 		if err != nil {
 			return prepared{}, refused(column, err)
 		}
@@ -83,11 +84,11 @@ func answered(t Text, prompt, answer speech) (alone, whole []int32, err error) {
 		return t.Plain(prompt.text), withEOS(t, t.Plain(prompt.text+answer.text)), nil
 	}
 	all := append(append([]Message{}, prompt.messages...), answer.messages...)
-	if whole, _, err = t.Chat(all, false); err != nil {
+	if whole, err = t.Chat(all, false); err != nil {
 		return nil, nil, err
 	}
 	if len(prompt.messages) > 0 {
-		alone, _, err = t.Chat(prompt.messages, true)
+		alone, err = t.Chat(prompt.messages, true)
 	}
 	return alone, whole, err
 }

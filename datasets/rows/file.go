@@ -52,6 +52,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// UserFault marks faults of the file itself: a retry cannot mend them. Those of the store below are not.
+func (e *Error) UserFault() bool { return errors.Is(e.Err, ErrCorrupt) }
+
 // ErrCorrupt is in the chain of every error about the file's own bytes.
 var ErrCorrupt = errors.New("not a sound Parquet file")
 
