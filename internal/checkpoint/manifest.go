@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -110,7 +109,7 @@ func readManifest(ctx context.Context, s objectstore.Store, prefix string, step 
 }
 
 // ErrFormat: a manifest of another format or major version; a newer graft wrote it, so it is not damaged.
-var ErrFormat = errors.New("unknown format")
+var ErrFormat = objectstore.Permanent("unknown format")
 
 // decode reads a manifest. What is not one is objectstore.ErrDamaged, what a newer version wrote ErrFormat.
 func decode(data []byte) (Manifest, error) {

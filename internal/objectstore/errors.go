@@ -41,6 +41,13 @@ var permanent = []error{
 	fs.ErrPermission, fs.ErrInvalid, syscall.EROFS, syscall.ENAMETOOLONG, syscall.ENOTDIR, syscall.EISDIR,
 }
 
+// Permanent makes a sentinel error, like those above, for a package that keeps things in a store: Retryable is false for it.
+func Permanent(text string) error { return &sentinel{text} }
+
+type sentinel struct{ text string }
+
+func (e *sentinel) Error() string { return e.text }
+
 // Retryable is the one place that decides whether repeating what failed with err can help. What is not known to be permanent is
 // worth another attempt: an unknown error wrongly repeated costs seconds, wrongly given up on it costs a run.
 func Retryable(err error) bool {
@@ -53,6 +60,10 @@ func Retryable(err error) bool {
 	}
 	var f *Fault
 	if errors.As(err, &f) && f.Permanent {
+		return false
+	}
+	var own *sentinel
+	if errors.As(err, &own) {
 		return false
 	}
 	for _, p := range permanent {
