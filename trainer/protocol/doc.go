@@ -20,7 +20,7 @@
 //	                                    alive …        every few seconds, also while it loads and compiles
 //	                                    progress …     after each step (train), now and then (score, generate)
 //	                                    checkpoint-ready {step, dir}
-//	checkpoint-saved {step}                            the child may delete dir
+//	checkpoint-saved {step}                            stored, or given up: the child deletes dir
 //	stop {job, checkpoint}                             at the next step boundary
 //	                                    result {…} or error {…}: exactly one ends a job
 //	job …                                              one after another; the base stays resident

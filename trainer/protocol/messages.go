@@ -73,16 +73,16 @@ type Alive struct {
 // Progress after a step of a train job, or after some rows of another.
 type Progress struct {
 	Job   string  `json:"job"`
-	Phase string  `json:"phase"`
-	Done  int     `json:"done"`  // steps, rows or prompts
-	Total int     `json:"total"` // of the whole job
+	Phase string  `json:"phase"` // as in Alive
+	Done  int     `json:"done"`  // steps; or sequences, lines, prompts of the phase
+	Total int     `json:"total"`
 	ETA   float64 `json:"eta_seconds"`
 	// Metrics of the step just done; nil unless the phase is training.
 	Metrics *Metrics `json:"metrics,omitempty"`
 }
 
-// CheckpointReady says that dir holds a whole checkpoint. The child does not touch it again until
-// CheckpointSaved (then it deletes it) and goes on training meanwhile.
+// CheckpointReady says that dir holds a whole checkpoint. The child goes on training and touches dir
+// again only to delete it, after CheckpointSaved; a final one it leaves where it is.
 type CheckpointReady struct {
 	Job   string  `json:"job"`
 	Step  int     `json:"step"`
@@ -113,8 +113,6 @@ type TrainResult struct {
 	BaseDigest string  `json:"base_digest"`
 	// AdapterSHA256 of adapter.safetensors, hex: equal runs have equal ones.
 	AdapterSHA256 string `json:"adapter_sha256"`
-	// AdapterDiffers: the adapter's B matrices are not all zero.
-	AdapterDiffers bool `json:"adapter_differs"`
 }
 
 // ScoreResult sums up the files written by a score job.
@@ -173,3 +171,6 @@ func (Error) messageType() string           { return "error" }
 
 // Error makes it an error value that keeps its class: errors.As finds it.
 func (e Error) Error() string { return e.Message }
+
+// UserFault says that repeating the job cannot mend it: its recipe, base or data must change.
+func (e Error) UserFault() bool { return e.Class == User || e.Class == Data }

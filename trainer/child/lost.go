@@ -1,0 +1,66 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// Cause says how a child was lost.
+type Cause string
+
+const (
+	Killed      Cause = "killed"        // by a signal from outside
+	OutOfMemory Cause = "out of memory" // its limit, or the kernel's killer
+	Crashed     Cause = "crashed"       // panic, fault, or an exit of its own
+	Hung        Cause = "hung"          // silent, or without progress; killed by us
+	Protocol    Cause = "protocol"      // it said what it must not
+	Closed      Cause = "closed"        // by Close
+)
+
+// LostError is the end of a child process. Its jobs may be tried again.
+type LostError struct {
+	Cause Cause
+	Err   error    // what was seen first
+	Exit  string   // exit status in words, empty while unknown
+	Last  []string // last lines of its standard error
+}
+
+func (e *LostError) Error() string {
+	text := fmt.Sprintf("trainer child %s: %v", e.Cause, e.Err)
+	if e.Exit != "" {
+		text += " (" + e.Exit + ")"
+	}
+	if len(e.Last) > 0 {
+		text += "; its last words:\n\t" + strings.Join(e.Last, "\n\t")
+	}
+	return text
+}
+
+func (e *LostError) Unwrap() error { return e.Err }
+
+// memoryWords are how runtimes say that they got no memory.
+var memoryWords = []string{"cannot allocate memory", "out of memory", "MemoryError"}
+
+// classify refines the cause of a child that ended by itself.
+func classify(state *os.ProcessState, last []string, kernelKills bool) (Cause, string) {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL && kernelKills {
+		return OutOfMemory, state.String() + "; the kernel's out-of-memory killer was at work"
+	}
+	for _, line := range last {
+		for _, words := range memoryWords {
+			if strings.Contains(line, words) {
+				return OutOfMemory, state.String()
+			}
+		}
+	}
+	if ok && status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM) {
+		return Killed, state.String()
+	}
+	return Crashed, state.String()
+}
+
+var errEnded = errors.New("it ended by itself")
