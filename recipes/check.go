@@ -81,7 +81,7 @@ func (d *decoder) checkMethod(v reflect.Value, method, path string) {
 			d.faults = append(d.faults, Fault{Pos: d.pos(d.keys[p]), Field: p,
 				Msg: fmt.Sprintf("is for method %s only (method is %s)", oneOf(f.Methods), method)})
 		}
-		if f.isGroup() && !f.Optional {
+		if f.IsGroup() && !f.Optional {
 			d.checkMethod(v.Field(f.index), method, p)
 		}
 	}

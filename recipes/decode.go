@@ -13,14 +13,12 @@ import (
 // decoder fills a schema struct from YAML nodes and keeps, for each path that was written, its node:
 // the checks that follow need the places as well as the values.
 type decoder struct {
-	file    string
-	origin  map[*yaml.Node]string // nodes that came from elsewhere than the file (--set)
-	faults  Faults
-	nodes   map[string]*yaml.Node // value nodes by path
-	keys    map[string]*yaml.Node // key nodes by path
-	visited int
-	depth   int
-	names   nameTables
+	file   string
+	origin map[*yaml.Node]string // nodes that came from elsewhere than the file (--set)
+	faults Faults
+	nodes  map[string]*yaml.Node // value nodes by path
+	keys   map[string]*yaml.Node // key nodes by path
+	names  nameTables
 }
 
 func newDecoder(file string, names nameTables) *decoder {
@@ -70,18 +68,6 @@ func (d *decoder) written(path string) bool { _, ok := d.nodes[path]; return ok 
 
 // value decodes node n into v.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, f Field, path string) {
-	d.visited++
-	if d.visited == maxNodes+1 {
-		d.fault(n, path, "more than %d values once its aliases are expanded", maxNodes)
-	}
-	d.depth++
-	defer func() { d.depth-- }()
-	if d.depth == maxDepth {
-		d.fault(n, path, "nested deeper than %d", maxDepth)
-	}
-	if d.visited > maxNodes || d.depth >= maxDepth {
-		return
-	}
 	if _, ok := d.nodes[path]; !ok {
 		d.nodes[path] = n
 	}
@@ -118,7 +104,6 @@ func (d *decoder) group(n *yaml.Node, v reflect.Value, path string) {
 	first := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, val := n.Content[i], n.Content[i+1]
-		d.visited++
 		if !d.key(key, first, path) {
 			continue
 		}

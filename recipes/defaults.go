@@ -18,7 +18,7 @@ func fillDefaults(v reflect.Value, method, path string, written func(string) boo
 			target = target.Elem()
 		}
 		switch {
-		case f.isGroup():
+		case f.IsGroup():
 			fillDefaults(target, method, p, written)
 		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct && f.Type.Elem() != gateLineType:
 			for i := range target.Len() {

@@ -54,6 +54,9 @@ func (fs Faults) sorted() Faults {
 		}
 		return a.Pos.Col - b.Pos.Col
 	})
+	for i := range fs {
+		fs[i].Msg = redact(fs[i].Msg) // a message that quotes a value must not spread a secret in it
+	}
 	return slices.Compact(fs)
 }
 

@@ -80,7 +80,8 @@ func (f Field) applies(method string) bool {
 	return len(f.Methods) == 0
 }
 
-func (f Field) isGroup() bool { return f.Type.Kind() == reflect.Struct && f.Type != gateLineType }
+// IsGroup says whether the field holds fields of its own.
+func (f Field) IsGroup() bool { return f.Type.Kind() == reflect.Struct && f.Type != gateLineType }
 
 func join(path, name string) string {
 	if path == "" {

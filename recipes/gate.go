@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -47,7 +48,7 @@ var (
 	gateMetric  = regexp.MustCompile(`^[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)?`)
 	gateOp      = regexp.MustCompile(`^(>=|<=|>|<)`)
 	gateNumber  = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?`)
-	gateRef     = regexp.MustCompile(`^[a-z0-9][a-z0-9./-]*(@[a-z0-9-]+)?`)
+	gateRef     = regexp.MustCompile(`^([a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*(@[a-z0-9-]+)?|[a-z0-9]+)`)
 	gateSign    = regexp.MustCompile(`^[-+]`)
 	gatePercent = regexp.MustCompile(`^@[ \t]*([0-9]+(\.[0-9]+)?)[ \t]*%`)
 )
@@ -123,7 +124,10 @@ func parseGate(text string) (GateLine, *gateError) {
 // gateRight reads (NUMBER | REF) [± NUMBER] [@95%].
 func gateRight(s *gateScan, g *GateLine) *gateError {
 	if num := s.next(gateNumber); num != "" && !followedByName(s) {
-		g.Number, _ = strconv.ParseFloat(num, 64)
+		if g.Number, _ = strconv.ParseFloat(num, 64); math.IsInf(g.Number, 0) {
+			s.at -= len(num)
+			return s.fail("the number is too large")
+		}
 	} else {
 		s.at -= len(num)
 		g.Ref = s.next(gateRef)
@@ -144,7 +148,10 @@ func gateRight(s *gateScan, g *GateLine) *gateError {
 			s.at -= len(num)
 			return s.fail("a number must follow %s", sign)
 		}
-		g.Offset, _ = strconv.ParseFloat(sign+num, 64)
+		if g.Offset, _ = strconv.ParseFloat(sign+num, 64); math.IsInf(g.Offset, 0) {
+			s.at -= len(num)
+			return s.fail("the number is too large")
+		}
 	}
 	before := s.at
 	if at := s.next(gatePercent); at != "" {

@@ -1,9 +1,16 @@
 package recipes
 
 import (
+	"bytes"
 	"embed"
 	"io/fs"
 )
+
+//go:embed recipe.schema.json
+var schema []byte
+
+// Schema is the JSON Schema (draft 2020-12) of a recipe, for editors and other tools. Load checks more.
+func Schema() []byte { return bytes.Clone(schema) }
 
 //go:embed library
 var library embed.FS

@@ -104,11 +104,12 @@ func indexFree(path string) string {
 	return b.String()
 }
 
-// nearest is the name within a third of its length of edits (swaps count one), or "".
+// nearest is the first of the names that take the fewest edits (a swap is one), at most a third of the
+// name's length; "" if there is none.
 func nearest(name string, names []string) string {
-	best, at := "", len(name)/3+1
+	best, at := "", max(1, len(name)/3)+1
 	for _, n := range names {
-		if d := distance(strings.ToLower(name), n); d < at || d == at && best == "" {
+		if d := distance(strings.ToLower(name), n); d < at {
 			best, at = n, d
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // ProjectFile is the name of the file that FindProject looks for.
 const ProjectFile = "graft.yaml"
 
-// Project is graft.yaml: what recipes name, and where runs go. No field of it changes what is trained.
+// Project is what recipes name, and where runs go: the file graft.yaml.
 type Project struct {
 	// Version of this schema.
 	Version int `yaml:"version" default:"1" min:"1" max:"1"`

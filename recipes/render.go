@@ -62,11 +62,11 @@ func groupTree(v reflect.Value, method string, trainingOnly bool) tree {
 	for _, f := range fieldsOf(v.Type()) {
 		field := v.Field(f.index)
 		_, hasDefault := f.defaultFor(method)
-		if f.NoEffect && trainingOnly || !f.applies(method) || field.IsZero() && !hasDefault && !f.isGroup() {
+		if f.NoEffect && trainingOnly || !f.applies(method) || field.IsZero() && !hasDefault && !f.IsGroup() {
 			continue
 		}
 		sub := valueTree(field, method, trainingOnly)
-		if f.isGroup() && len(sub.group) == 0 {
+		if f.IsGroup() && len(sub.group) == 0 {
 			continue
 		}
 		t.group = append(t.group, entry{f.Name, sub})

@@ -29,6 +29,14 @@ var (
 	secretRef   = regexp.MustCompile(`^\$\{secret:[A-Za-z_][A-Za-z0-9_]*\}$`)
 )
 
+// redact covers what looks like a secret in a message.
+func redact(msg string) string {
+	for _, rule := range secretRules {
+		msg = rule.re.ReplaceAllString(msg, "(secret)")
+	}
+	return msg
+}
+
 // secrets finds literal secrets and ${…} in a text. A fault never repeats what it found.
 func secrets(file, text string) Faults {
 	var faults Faults

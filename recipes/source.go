@@ -16,7 +16,7 @@ import (
 // Limits of a file. They bound what hostile YAML can cost: time and memory grow with the nodes visited.
 const (
 	MaxBytes = 64 << 10 // of the file; it travels in workflow history as it is written
-	maxNodes = 10_000   // visited, aliases expanded
+	maxNodes = 10_000   // aliases expanded
 	maxDepth = 20
 )
 
@@ -56,6 +56,9 @@ func parseYAML(file string, src []byte) (*yaml.Node, Faults) {
 	}
 	if root.Kind != yaml.MappingNode {
 		return nil, at(root.Line, root.Column, "must be a mapping of fields, not %s", kindName(root))
+	}
+	if faults := (&expansion{file, map[*yaml.Node]int{}}).check(root); faults != nil {
+		return nil, faults
 	}
 	return root, nil
 }
