@@ -100,7 +100,7 @@ func (u *uploads) store(ctx context.Context, c protocol.CheckpointReady) error {
 }
 
 func (u *uploads) save(ctx context.Context, c protocol.CheckpointReady, meta checkpoint.Meta) error {
-	began, wait := time.Now(), time.Second
+	began, wait := time.Now(), 50*time.Millisecond
 	for {
 		_, err := checkpoint.Save(ctx, u.a.s.Store, u.a.prefix, u.a.id, c.Step, c.Dir, meta)
 		if err == nil {
