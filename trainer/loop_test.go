@@ -16,10 +16,8 @@ import (
 	"github.com/graft-ml/graft/internal/shards"
 	"github.com/graft-ml/graft/trainer"
 	"github.com/graft-ml/graft/trainer/engine"
-	"github.com/graft-ml/graft/trainer/lora"
 	"github.com/graft-ml/graft/trainer/protocol"
 	"github.com/graft-ml/graft/trainer/trainertest"
-	"pgregory.net/rapid"
 )
 
 const vocab = 12
@@ -227,71 +225,6 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// A loss or a gradient that is no number stops the job, names the place, and leaves the last checkpoint as it was.
-func TestNonFinite(t *testing.T) {
-	m := trainertest.NewBigram(vocab, 1)
-	j := job(protocol.SFT, m)
-	j.SaveSteps, j.MicroBatchSize = 2, 2
-	sink := &folder{root: t.TempDir()}
-	poison := &poisoned{Bigram: m, step: 5, micro: 3}
-	_, err := trainer.Run(context.Background(), j, poison, data(j.Method), sink, carryOn)
-	var stop *trainer.NonFiniteError
-	if !errors.As(err, &stop) || stop.Step != 5 || stop.MicroBatch != 3 || len(stop.Rows) < 2 {
-		t.Fatalf("error is %v (%+v)", err, stop)
-	}
-	if !strings.HasPrefix(err.Error(), "step 5 micro-batch 3: loss is NaN") {
-		t.Errorf("error is %q", err)
-	}
-	c, err := trainer.ReadCheckpoint(sink.dirs[len(sink.dirs)-1])
-	if err != nil || c.State.Step != 4 || !finiteAll(floats(c)) {
-		t.Errorf("last checkpoint: %v, step %d", err, c.State.Step)
-	}
-	poison = &poisoned{Bigram: m, step: 2}
-	_, err = trainer.Run(context.Background(), j, poison, data(j.Method), sink, carryOn)
-	if !errors.As(err, &stop) || stop.Step != 2 || stop.MicroBatch != 0 || stop.What != "gradient norm" {
-		t.Errorf("error is %v", err)
-	}
-}
-
-// poisoned answers NaN for one micro-batch of one step, or with micro 0 for that step's gradient.
-type poisoned struct {
-	*trainertest.Bigram
-	step, micro int
-}
-
-type poisonedPolicy struct {
-	trainer.Policy
-	p           *poisoned
-	step, micro int
-}
-
-func (p *poisoned) NewPolicy(a *lora.Adapter, opt engine.AdamW, s *engine.OptState) (trainer.Policy, error) {
-	inner, err := p.Bigram.NewPolicy(a, opt, s)
-	return &poisonedPolicy{inner, p, 1, 0}, err
-}
-
-func (p *poisonedPolicy) Accumulate(ctx context.Context, b engine.Batch, o engine.Objective) (engine.Stats, error) {
-	p.micro++
-	s, err := p.Policy.Accumulate(ctx, b, o)
-	if p.step == p.p.step && p.micro == p.p.micro {
-		s.LossSum = math.NaN()
-	}
-	return s, err
-}
-
-func (p *poisonedPolicy) Update(ctx context.Context, lr, denominator, maxGradNorm float64) (float64, error) {
-	norm, err := p.Policy.Update(ctx, lr, denominator, maxGradNorm)
-	if p.step == p.p.step && p.p.micro == 0 {
-		norm = math.Inf(1)
-	}
-	p.step, p.micro = p.step+1, 0
-	return norm, err
-}
-
-func finiteAll(x []float32) bool {
-	return !slices.ContainsFunc(x, func(v float32) bool { return math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) })
-}
-
 func TestStopWithoutCheckpoint(t *testing.T) {
 	m := trainertest.NewBigram(vocab, 1)
 	sink := &folder{root: t.TempDir()}
@@ -300,86 +233,6 @@ func TestStopWithoutCheckpoint(t *testing.T) {
 	})
 	if err != nil || !result.Stopped || result.Final || len(sink.dirs) != 0 || result.Last.Step != 2 {
 		t.Errorf("%v, %+v, %v", err, result, sink.dirs)
-	}
-}
-
-// A checkpoint that is not of this job is refused, and the refusal names what differs.
-func TestResumeRefused(t *testing.T) {
-	m := trainertest.NewBigram(vocab, 1)
-	base := job(protocol.SFT, m)
-	_, c := run(t, base, m, stopAfter(2))
-	for want, change := range map[string]func(j *trainer.Job){
-		"job.optimizer.learning_rate is 0.06, the checkpoint has 0.05": func(j *trainer.Job) { j.Optimizer.LearningRate = 0.06 },
-		"job.seed is 8": func(j *trainer.Job) { j.Seed = 8 },
-		"base is":       func(j *trainer.Job) { j.Base = "other" },
-		"runtime.isa":   func(j *trainer.Job) { j.Runtime.ISA = "avx2" },
-		"init is":       func(j *trainer.Job) { j.Init, _ = m.NewAdapter(j.Init.Config, 99) },
-		"shape.rows":    func(j *trainer.Job) { j.MicroBatchSize = 2 },
-	} {
-		j := base
-		j.Resume = c
-		change(&j)
-		_, err := trainer.Run(context.Background(), j, m, data(j.Method), &folder{root: t.TempDir()}, carryOn)
-		var class protocol.Error
-		if !errors.As(err, &class) || class.Class != protocol.User || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
-	}
-	j := base
-	j.Resume, j.InexactResume, j.Runtime.ISA = c, true, "avx2"
-	if _, got := run(t, j, m, carryOn); got.State.Runtime.ISA != "avx2" {
-		t.Errorf("inexact resume: runtime %+v", got.State.Runtime)
-	}
-}
-
-// Any single byte changed in any file of a checkpoint, any file cut or missing, is an error of class data.
-func TestDamagedCheckpoint(t *testing.T) {
-	m := trainertest.NewBigram(vocab, 1)
-	sink := &folder{root: t.TempDir()}
-	if _, err := trainer.Run(context.Background(), job(protocol.DPO, m), m, data(protocol.DPO), sink, stopAfter(2)); err != nil {
-		t.Fatal(err)
-	}
-	dir := sink.dirs[0]
-	files := []string{trainer.AdapterFile, trainer.OptimizerFile, trainer.ReferenceFile, trainer.MetricsFile}
-	rapid.Check(t, func(t *rapid.T) {
-		path := filepath.Join(dir, rapid.SampledFrom(files).Draw(t, "file"))
-		good, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.WriteFile(path, good, 0o666)
-		bad := slices.Clone(good)
-		switch at := rapid.IntRange(0, len(good)-1).Draw(t, "at"); rapid.IntRange(0, 2).Draw(t, "how") {
-		case 0:
-			bad[at] ^= byte(1 << rapid.IntRange(0, 7).Draw(t, "bit"))
-		case 1:
-			bad = bad[:at]
-		case 2:
-			bad = nil
-		}
-		if err := os.WriteFile(path, bad, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		var class protocol.Error
-		if _, err := trainer.ReadCheckpoint(dir); !errors.As(err, &class) || class.Class != protocol.Data {
-			t.Fatalf("%s: %v", path, err)
-		}
-	})
-	if _, err := trainer.ReadCheckpoint(dir); err != nil {
-		t.Fatalf("put back: %v", err)
-	}
-	state := filepath.Join(dir, trainer.StateFile)
-	good, _ := os.ReadFile(state)
-	for what, bad := range map[string]string{
-		"major":  strings.Replace(string(good), "checkpoint/1", "checkpoint/2", 1),
-		"field":  strings.Replace(string(good), "{", `{"later": 1,`, 1),
-		"path":   strings.Replace(string(good), `"adapter.safetensors"`, `"../adapter.safetensors"`, 1),
-		"nobody": "",
-	} {
-		os.WriteFile(state, []byte(bad), 0o666)
-		if _, err := trainer.ReadCheckpoint(dir); err == nil {
-			t.Errorf("%s: read", what)
-		}
 	}
 }
 

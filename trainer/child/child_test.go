@@ -4,173 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/graft-ml/graft/internal/objectstore"
-	"github.com/graft-ml/graft/internal/objectstore/dir"
 	"github.com/graft-ml/graft/internal/shards"
 	"github.com/graft-ml/graft/trainer"
-	"github.com/graft-ml/graft/trainer/base"
 	"github.com/graft-ml/graft/trainer/child"
-	"github.com/graft-ml/graft/trainer/child/serve"
-	"github.com/graft-ml/graft/trainer/engine"
-	"github.com/graft-ml/graft/trainer/lora"
 	"github.com/graft-ml/graft/trainer/protocol"
-	"github.com/graft-ml/graft/trainer/trainertest"
 )
-
-// TestMain makes the test binary a trainer child too: real processes, real pipes, real signals; only the
-// model is the small one of trainertest.
-func TestMain(m *testing.M) {
-	switch mode := os.Getenv("GRAFT_TEST_CHILD"); mode {
-	case "":
-		os.Exit(m.Run())
-	case "mute": // alive as a process, but it says nothing
-		io.Copy(io.Discard, os.Stdin)
-	case "babble":
-		fmt.Println("Loading model...")
-		io.Copy(io.Discard, os.Stdin)
-	case "panic":
-		panic("at start")
-	default:
-		if err := serve.Main(serve.Config{Opener: files{}, Load: load(mode), Runtime: protocol.Runtime{Engine: "bigram"}}); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-}
-
-// files opens directories.
-type files struct{}
-
-func (files) Base(context.Context, string) (base.Files, error) { return nil, nil }
-
-func (files) Data(_ context.Context, uri string) (objectstore.Store, error) { return dir.New(uri) }
-
-// load makes the model, and with it the fault that the test wants at a given forward pass.
-func load(mode string) func(context.Context, base.Files) (serve.Model, error) {
-	return func(context.Context, base.Files) (serve.Model, error) {
-		m := model{trainertest.NewBigram(vocab, 1)}
-		kind, at, _ := strings.Cut(mode, "@")
-		n, _ := strconv.Atoi(at)
-		pass := 0
-		m.Hook = func(engine.Batch) error {
-			pass++
-			if kind == "slow" {
-				time.Sleep(20 * time.Millisecond)
-			}
-			if pass == n {
-				return fault(kind)
-			}
-			return nil
-		}
-		return m, nil
-	}
-}
-
-// fault happens in the middle of a step.
-func fault(kind string) error {
-	switch kind {
-	case "kill":
-		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
-	case "hang":
-		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-	case "stall":
-		select {}
-	case "panic":
-		panic("graph: no gradient for Bitcast")
-	case "goroutine":
-		go panic("in a worker goroutine")
-		select {}
-	case "memory":
-		var held [][]byte
-		for {
-			block := make([]byte, 64<<20)
-			for i := range block {
-				block[i] = byte(i)
-			}
-			held = append(held, block)
-			_ = held
-		}
-	case "fail":
-		return errors.New("device lost")
-	}
-	return nil
-}
-
-type model struct{ *trainertest.Bigram }
-
-func (m model) Next(ctx context.Context, a *lora.Adapter, tokens []int32) ([]float32, error) {
-	return m.Bigram.Next(ctx, a, tokens)
-}
-
-const vocab = 12
-
-// data writes a data set into a fresh store directory.
-func data(t *testing.T, kind shards.Kind) protocol.Source {
-	t.Helper()
-	root := t.TempDir()
-	store, err := dir.New(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, digest, err := trainertest.NewMemory(kind, 45, vocab, 1).Write(context.Background(), store, "data/plans/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return protocol.Source{URI: root, Manifest: key, Digest: digest}
-}
-
-func trainJob(t *testing.T, src protocol.Source, method string) protocol.Job {
-	return protocol.Job{ID: "run-1", Kind: protocol.Train, Base: protocol.Base{URI: "bigram"}, Scratch: t.TempDir(), Train: &protocol.TrainJob{
-		Data: src, Method: method, Adapter: protocol.AdapterConfig{R: 3, Alpha: 6, TargetModules: []string{"all-linear"}}, Beta: 0.1,
-		Optimizer: protocol.Optimizer{LearningRate: 0.05, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, MaxGradNorm: 1},
-		NumEpochs: 2, GlobalBatchSize: 8, MicroBatchSize: 4, Seed: 7, Shuffle: true, SaveSteps: 3,
-	}}
-}
-
-func config(mode string) child.Config {
-	return child.Config{
-		Command: []string{os.Args[0]}, Env: []string{"GRAFT_TEST_CHILD=" + mode},
-		Silence: 5 * time.Second, Startup: 20 * time.Second, Grace: 5 * time.Second,
-	}
-}
-
-func start(t *testing.T, cfg child.Config) *child.Process {
-	t.Helper()
-	p, err := child.Start(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.Close() })
-	return p
-}
-
-// heard collects what a job says.
-type heard struct {
-	steps       []int
-	checkpoints []protocol.CheckpointReady
-}
-
-func (h *heard) on(m protocol.Message) error {
-	switch m := m.(type) {
-	case protocol.Progress:
-		if m.Metrics != nil {
-			h.steps = append(h.steps, m.Metrics.Step)
-		}
-	case protocol.CheckpointReady:
-		h.checkpoints = append(h.checkpoints, m)
-	}
-	return nil
-}
 
 func TestJobsOnOneChild(t *testing.T) {
 	p := start(t, config("good"))
@@ -449,53 +294,5 @@ func TestTrainerRestarts(t *testing.T) {
 	p, err := tr.Process(ctx)
 	if err != nil || p.Ready().PID == pids[1] || pids[0] == pids[1] {
 		t.Errorf("pids %v, then %v (%v)", pids, p.Ready().PID, err)
-	}
-}
-
-// Scores of base and adapter, over splits and raw tokens, and completions, through files.
-func TestScoreAndGenerate(t *testing.T) {
-	p := start(t, config("good"))
-	ctx, src := context.Background(), data(t, shards.SFT)
-	trained, err := p.Do(ctx, trainJob(t, src, protocol.SFT), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	loss := map[string]float64{}
-	adapters := map[string]*protocol.AdapterRef{"base": nil, "adapter": {URI: trained.Train.Dir, SHA256: trained.Train.AdapterSHA256}}
-	for name, ref := range adapters {
-		job := protocol.Job{ID: "s", Kind: protocol.Score, Base: protocol.Base{URI: "bigram"}, Scratch: t.TempDir(), Score: &protocol.ScoreJob{Data: &src, Splits: []string{"holdout"}, Adapter: ref, MicroBatchSize: 4}}
-		r, err := p.Do(ctx, job, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := r.Score.Files[0]
-		loss[name] = -f.LogProb / float64(f.Tokens)
-		if lines, _ := os.ReadFile(f.Path); strings.Count(string(lines), "\n") != f.Rows || f.Rows == 0 {
-			t.Errorf("%s: %d rows in %s", name, f.Rows, f.Path)
-		}
-	}
-	if loss["adapter"] > 0.9*loss["base"] {
-		t.Errorf("held-out loss: %v", loss)
-	}
-	prompts := filepath.Join(t.TempDir(), "prompts.jsonl")
-	os.WriteFile(prompts, []byte("[3]\n[11, 2]\n"), 0o666)
-	r, err := p.Do(ctx, protocol.Job{ID: "t", Kind: protocol.Score, Base: protocol.Base{URI: "bigram"}, Scratch: t.TempDir(), Score: &protocol.ScoreJob{Tokens: prompts}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lines, _ := os.ReadFile(r.Score.Files[0].Path); !strings.HasPrefix(string(lines), "[null]\n[null,-") {
-		t.Errorf("scores: %s", lines)
-	}
-	r, err = p.Do(ctx, protocol.Job{ID: "g", Kind: protocol.Generate, Base: protocol.Base{URI: "bigram"}, Scratch: t.TempDir(), Generate: &protocol.GenerateJob{Prompts: prompts, MaxNewTokens: 5, Adapter: adapters["adapter"]}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lines, _ := os.ReadFile(r.Generate.Path); strings.Count(string(lines), "\n") != 2 || strings.Count(string(lines), ",") != 8 || r.Generate.Tokens != 10 {
-		t.Errorf("completions: %s", lines)
-	}
-	_, err = p.Do(ctx, protocol.Job{ID: "w", Kind: protocol.Score, Base: protocol.Base{URI: "bigram"}, Scratch: t.TempDir(), Score: &protocol.ScoreJob{Data: &src, Adapter: &protocol.AdapterRef{URI: trained.Train.Dir, SHA256: "00"}}}, nil)
-	var failed protocol.Error
-	if !errors.As(err, &failed) || failed.Class != protocol.Data {
-		t.Errorf("an adapter of another digest: %v", err)
 	}
 }
