@@ -3,7 +3,6 @@ package recipes
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // a time zone is right or wrong on every machine alike
@@ -78,7 +77,7 @@ func (d *decoder) checkMethod(v reflect.Value, method, path string) {
 	for _, f := range fieldsOf(v.Type()) {
 		p := join(path, f.Name)
 		if !f.applies(method) && d.written(p) {
-			d.faults = append(d.faults, Fault{Pos: d.pos(d.keys[p]), Field: p,
+			d.add(Fault{Pos: d.pos(d.keys[p]), Field: p,
 				Msg: fmt.Sprintf("is for method %s only (method is %s)", oneOf(f.Methods), method)})
 		}
 		if f.IsGroup() && !f.Optional {
@@ -92,6 +91,7 @@ func (d *decoder) checkAdapter(a Adapter) {
 	if !d.good(path) {
 		return
 	}
+	seen := map[string]bool{}
 	for i, m := range a.TargetModules {
 		at := path
 		if len(a.TargetModules) > 1 || d.written(path+"[0]") {
@@ -104,9 +104,10 @@ func (d *decoder) checkAdapter(a Adapter) {
 			d.faultAt(at, "all-linear stands alone")
 		case m == "" || strings.Trim(m, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != "":
 			d.faultAt(at, "must be the name of a linear layer such as q_proj (got %s)", quote(m))
-		case slices.Contains(a.TargetModules[:i], m):
+		case seen[m]:
 			d.faultAt(at, "%s is named twice", m)
 		}
+		seen[m] = true
 	}
 	if len(a.TargetModules) == 0 && d.written(path) {
 		d.faultAt(path, "names no layer: leave the line out for all-linear")
@@ -168,14 +169,4 @@ func (d *decoder) checkSchedule(s *Schedule) {
 			d.faultAt("schedule.timezone", "must be a time zone such as Europe/London (got %s)", quote(zone))
 		}
 	}
-}
-
-// good says that nothing has been reported about a path or what it holds.
-func (d *decoder) good(path string) bool {
-	for _, f := range d.faults {
-		if f.Field == path || strings.HasPrefix(f.Field, path+".") || strings.HasPrefix(f.Field, path+"[") {
-			return false
-		}
-	}
-	return true
 }

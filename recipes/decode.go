@@ -16,18 +16,30 @@ type decoder struct {
 	file   string
 	origin map[*yaml.Node]string // nodes that came from elsewhere than the file (--set)
 	faults Faults
+	bad    map[string]bool       // paths with a fault in them
 	nodes  map[string]*yaml.Node // value nodes by path
 	keys   map[string]*yaml.Node // key nodes by path
 	names  nameTables
 }
 
 func newDecoder(file string, names nameTables) *decoder {
-	return &decoder{file: file, origin: map[*yaml.Node]string{}, nodes: map[string]*yaml.Node{}, keys: map[string]*yaml.Node{}, names: names}
+	return &decoder{file: file, bad: map[string]bool{}, origin: map[*yaml.Node]string{}, nodes: map[string]*yaml.Node{}, keys: map[string]*yaml.Node{}, names: names}
 }
 
 func (d *decoder) fault(n *yaml.Node, path, format string, args ...any) {
-	d.faults = append(d.faults, Fault{Pos: d.pos(n), Field: path, Msg: fmt.Sprintf(format, args...)})
+	d.add(Fault{Pos: d.pos(n), Field: path, Msg: fmt.Sprintf(format, args...)})
 }
+
+// add keeps a fault and marks its field and the groups around it as not good.
+func (d *decoder) add(f Fault) {
+	d.faults = append(d.faults, f)
+	for p := f.Field; p != "" && !d.bad[p]; p = p[:max(strings.LastIndexAny(p, ".["), 0)] {
+		d.bad[p] = true
+	}
+}
+
+// good says that nothing has been reported about a path or what it holds.
+func (d *decoder) good(path string) bool { return !d.bad[path] }
 
 func (d *decoder) pos(n *yaml.Node) Pos {
 	if o, ok := d.origin[n]; ok {
@@ -38,7 +50,7 @@ func (d *decoder) pos(n *yaml.Node) Pos {
 
 // faultAt reports at the place of a path; of the nearest group above it that was written if it was not.
 func (d *decoder) faultAt(path, format string, args ...any) {
-	d.faults = append(d.faults, Fault{Pos: d.at(path), Field: path, Msg: fmt.Sprintf(format, args...)})
+	d.add(Fault{Pos: d.at(path), Field: path, Msg: fmt.Sprintf(format, args...)})
 }
 
 func (d *decoder) at(path string) Pos {

@@ -34,9 +34,14 @@ func (f Fault) Error() string {
 type Faults []Fault
 
 func (fs Faults) Error() string {
-	lines := make([]string, len(fs))
+	const most = 100
+	lines := make([]string, 0, len(fs))
 	for i, f := range fs {
-		lines[i] = f.Error()
+		if i == most {
+			lines = append(lines, fmt.Sprintf("%s: and %d more", f.Pos.File, len(fs)-most))
+			break
+		}
+		lines = append(lines, f.Error())
 	}
 	return strings.Join(lines, "\n")
 }

@@ -66,6 +66,8 @@ func TestHostileFiles(t *testing.T) {
 		"open nest":      {"overrides: " + strings.Repeat("[", 30_000), "bomb.yaml:1:"},
 		"nest":           {strings.Repeat("{data: ", 5_000) + strings.Repeat("}", 5_000), "nested deeper than 20"},
 		"size":           {"# " + strings.Repeat("x", recipes.MaxBytes), "at most 65536"},
+		"data sets":      {strings.Replace(small, "    - {name: a", strings.Repeat("    - {name: A, path: x.y}\n", 1_900)+"    - {name: a", 1), "and 5"},
+		"modules":        {small + "adapter: {target_modules: [" + strings.Repeat("q,", 9_000) + "]}", "q is named twice"},
 		"items":          {"overrides: [" + strings.Repeat("a,", 20_000) + "]", "more than 10000 values"},
 	}
 	for name, c := range bombs {

@@ -201,5 +201,5 @@ func (d *decoder) faultInside(path string, at int, format string, args ...any) {
 	case yaml.DoubleQuotedStyle, yaml.SingleQuotedStyle:
 		p.Col += 1 + len([]rune(n.Value[:min(at, len(n.Value))]))
 	}
-	d.faults = append(d.faults, Fault{Pos: p, Field: path, Msg: fmt.Sprintf(format, args...)})
+	d.add(Fault{Pos: p, Field: path, Msg: fmt.Sprintf(format, args...)})
 }
