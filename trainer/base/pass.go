@@ -55,7 +55,7 @@ func (g *Pass) Weight(name string) *Node {
 		panic(fmt.Errorf("parameter %s: not in the graph", name))
 	}
 	if leaf.Scale == nil && leaf.Data.DType() == dtypes.Float32 {
-		return g.freeze(leaf.Data)
+		return leaf.Data
 	}
 	data := leaf.Data
 	if g.trigger != nil {
@@ -65,13 +65,6 @@ func (g *Pass) Weight(name string) *Node {
 		return StopGradient(ConvertDType(data, dtypes.Float32))
 	}
 	return nn.DecodeFP8(data, leaf.Scale, g.Config.FP8Block)
-}
-
-func (g *Pass) freeze(w *Node) *Node {
-	if g.Train {
-		return w
-	}
-	return StopGradient(w)
 }
 
 // Project applies the projection of a module: x [n, in] to [n, out].
@@ -147,7 +140,7 @@ func (g *Pass) Gradient(loss *Node, leaves []*Node) []*Node {
 func (g *Pass) Embed(tokens *Node, name string) *Node {
 	table := g.Leaves[name]
 	if table.Data.DType() == dtypes.Float32 {
-		return Gather(g.freeze(table.Data), Reshape(tokens, -1, 1))
+		return Gather(table.Data, Reshape(tokens, -1, 1))
 	}
 	return StopGradient(ConvertDType(Gather(table.Data, Reshape(tokens, -1, 1)), dtypes.Float32))
 }

@@ -125,7 +125,7 @@ func (f qwen3MoE) Hidden(g *Pass, in Inputs) *Node {
 	return nn.RMSNorm(x, g.Weight(normName), c.NormEpsilon)
 }
 
-func (qwen3MoE) attention(g *Pass, p string, h *Node, in Inputs, rotary nn.Rotary, mask *Node) *Node {
+func (qwen3MoE) attention(g *Pass, p string, h *Node, in Inputs, rotary nn.Rotary, mask nn.Mask) *Node {
 	c := g.Config
 	rows, length := in.Tokens.Shape().Dim(0), in.Tokens.Shape().Dim(1)
 	n := rows * length

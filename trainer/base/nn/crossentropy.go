@@ -10,22 +10,19 @@ const chunkElements = 32 << 20
 // computes them again. With frozen no gradient flows into head.
 func TargetLogProbs(x, head, targets *Node, frozen bool) *Node {
 	n, vocab := x.Shape().Dim(0), head.Shape().Dim(0)
-	if frozen {
-		head = StopGradient(head)
-	}
 	picked := Gather(head, ExpandAxes(targets, -1)) // [n, hidden]
 	scores := ReduceSum(Mul(x, picked), -1)         // [n] the logits of the targets alone
 	chunk := max(1, min(n, chunkElements/vocab))
 	var parts []*Node
 	for from := 0; from < n; from += chunk {
 		part := Slice(x, AxisRange(from, min(from+chunk, n))) // [chunk, hidden]
-		parts = append(parts, logSumExp(part, head, chunk < n))
+		parts = append(parts, logSumExp(part, head, frozen, chunk < n))
 	}
 	return Sub(scores, Concatenate(parts, 0)) // [n]
 }
 
 // logSumExp is log Σ exp(x·headᵀ) over the vocabulary, [n]. Its gradient with respect to the logits is their softmax.
-func logSumExp(x, head *Node, recompute bool) *Node {
+func logSumExp(x, head *Node, frozen, recompute bool) *Node {
 	var exps, sum, scaled, dy *Node
 	x0, head0 := x, head
 	weighted := func() *Node { // [n, vocab]: softmax times the adjoint
@@ -37,8 +34,10 @@ func logSumExp(x, head *Node, recompute bool) *Node {
 		}
 		return scaled
 	}
-	x = replace(x, func() *Node { return product(weighted(), 1, head0, 0) })  // [n, hidden]
-	head = replace(head, func() *Node { return leftProduct(weighted(), x0) }) // [vocab, hidden]
+	x = replace(x, func() *Node { return product(weighted(), 1, head0, 0) }) // [n, hidden]
+	if !frozen {
+		head = replace(head, func() *Node { return leftProduct(weighted(), x0) }) // [vocab, hidden]
+	}
 	var largest *Node
 	largest, exps, sum = exponentials(x, head)
 	y := Squeeze(Add(Log(sum), largest), -1) // [n]

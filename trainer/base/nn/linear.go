@@ -23,7 +23,7 @@ func Linear(x *Node, p Projection) *Node {
 
 func weightProduct(x, w *Node, frozen bool) *Node {
 	if frozen {
-		return product(x, 1, StopGradient(w), 1)
+		return product(x, 1, w, 1)
 	}
 	return MatMulT(x, w)
 }

@@ -144,7 +144,7 @@ func (b Blocks) Of(w *Node) *Node {
 // [Count, Rows, out].
 func (b Blocks) Linear(x *Node, p Projection) *Node {
 	if p.Frozen {
-		p.W = Gather(StopGradient(p.W), ExpandAxes(b.expert, -1)) // [Count, out, in]
+		p.W = Gather(p.W, ExpandAxes(b.expert, -1)) // [Count, out, in]
 	} else {
 		p.W = b.Of(p.W)
 	}
