@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/graft-ml/graft/internal/rootstock/pretrain"
+	"github.com/graft-ml/graft/trainer/engine"
 )
 
 func main() {
@@ -33,6 +34,8 @@ func run(ctx context.Context) error {
 	decay := flag.Int("decay", 0, "of which the last ones decay the learning rate")
 	peak := flag.Float64("peak", 2e-3, "peak learning rate")
 	batch := flag.Int("batch", 2048, "tokens per update")
+	out := flag.String("out", "internal/rootstock/base", "where the model directory is written")
+	only := flag.Bool("export-only", false, "write the model directory from the checkpoint as it is")
 	flag.Parse()
 	if err := os.MkdirAll(*dir, 0o755); err != nil {
 		return err
@@ -41,6 +44,16 @@ func run(ctx context.Context) error {
 	data, err := pretrain.LoadData(runtime.GOROOT(), *dir, pretrain.Shape().Vocab, *batch, 1)
 	if err != nil {
 		return err
+	}
+	if *only {
+		progress, state, err := pretrain.Load(*dir)
+		if err == nil && state == nil {
+			err = fmt.Errorf("%s: no checkpoint", *dir)
+		}
+		if err != nil {
+			return err
+		}
+		return export(ctx, *out, data, progress, state)
 	}
 	file, err := os.OpenFile(filepath.Join(*dir, "train.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -54,6 +67,22 @@ func run(ctx context.Context) error {
 		schedule.DecayFrom, schedule.Decay = *steps-*decay, *decay
 	}
 	options := pretrain.Options{Seed: 1, Minutes: *minutes, SaveEvery: 3 * time.Minute, Dir: *dir, Log: log, LogEvery: 10}
-	_, _, err = pretrain.Run(ctx, data, schedule, options)
-	return err
+	progress, state, err := pretrain.Run(ctx, data, schedule, options)
+	if err != nil {
+		return err
+	}
+	return export(ctx, *out, data, progress, state)
+}
+
+// export writes the directory twice: the card names the loss of the weights beside it.
+func export(ctx context.Context, dir string, data *pretrain.Data, progress pretrain.Progress, state *engine.PretrainState) error {
+	if err := pretrain.Export(dir, pretrain.Shape(), state.Weights, data.TokenizerJSON, ""); err != nil {
+		return err
+	}
+	loss, tokens, err := pretrain.Measure(ctx, dir, data)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: after %d updates, held-out loss %.4f nats per token over %d tokens\n", dir, progress.Step, loss, tokens)
+	return pretrain.Export(dir, pretrain.Shape(), state.Weights, data.TokenizerJSON, pretrain.Card(data, progress, loss))
 }

@@ -20,11 +20,14 @@ type Options struct {
 	LogEvery  int
 }
 
+// balance is the weight of the load-balancing loss.
+const balance = 0.01
+
 // Shape is the base's: about 6 million parameters, of which a token uses 1.6 million beside embedding and head.
 func Shape() base.Config {
 	return base.Config{
 		ModelType: "qwen3_moe", Vocab: 4096, Hidden: 256, Layers: 4, Heads: 4, KVHeads: 2, HeadDim: 64,
-		Experts: 8, TopK: 2, Inner: 128, MaxLen: 2048, RopeTheta: 10000, NormEpsilon: 1e-6, NormalizeTopK: true, Tied: true,
+		Experts: 8, TopK: 2, Inner: 128, MaxLen: 1024, RopeTheta: 10000, NormEpsilon: 1e-6, NormalizeTopK: true, Tied: true,
 		FP8Block: 128,
 	}
 }
@@ -40,7 +43,7 @@ func Run(ctx context.Context, d *Data, schedule Schedule, o Options) (Progress, 
 		progress.Schedule = schedule
 	}
 	trainer, err := engine.NewPretrainer(Shape(), engine.PretrainOptions{
-		Seed: o.Seed, AdamW: engine.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1}, Balance: 0.01, MaxGradNorm: 1,
+		Seed: o.Seed, AdamW: engine.AdamW{Beta1: 0.9, Beta2: 0.95, Eps: 1e-8, WeightDecay: 0.1}, Balance: balance, MaxGradNorm: 1,
 	}, state)
 	if err != nil {
 		return progress, nil, err
