@@ -1,0 +1,4 @@
+package stack
+
+// ProbeAttribute is probeAttribute, for a file on a file system that no test can mount.
+var ProbeAttribute = probeAttribute
