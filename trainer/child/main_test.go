@@ -38,7 +38,11 @@ func TestMain(m *testing.M) {
 	case "panic":
 		panic("at start")
 	default:
-		if err := serve.Main(serve.Config{Opener: files{}, Load: load(mode), Runtime: protocol.Runtime{Engine: "bigram"}}); err != nil {
+		cfg := serve.Config{Opener: files{}, Load: load(mode), Runtime: protocol.Runtime{Engine: "bigram"}}
+		if mode == "real" {
+			cfg = serve.Config{Opener: files{}, Runtime: serve.Runtime("test")}
+		}
+		if err := serve.Main(cfg); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -48,7 +52,22 @@ func TestMain(m *testing.M) {
 // files opens directories.
 type files struct{}
 
-func (files) Base(context.Context, string) (base.Files, error) { return nil, nil }
+// Base makes a random model in the real format, except for the tests that use the bigram.
+func (files) Base(_ context.Context, uri string) (base.Files, error) {
+	switch uri {
+	case "tiny":
+		return trainertest.RandomBase(trainertest.Shape(vocab), 5)
+	case "little":
+		return trainertest.RandomBase(little, 5)
+	}
+	return nil, nil
+}
+
+// little has about the shape of the base that graft ships.
+var little = base.Config{
+	ModelType: "qwen3_moe", Vocab: 4096, Hidden: 256, Layers: 6, Heads: 8, KVHeads: 2, HeadDim: 32,
+	Experts: 8, TopK: 2, Inner: 256, MaxLen: 1024, RopeTheta: 10000, NormEpsilon: 1e-6, NormalizeTopK: true, FP8Block: 128,
+}
 
 func (files) Data(_ context.Context, uri string) (objectstore.Store, error) { return dir.New(uri) }
 
@@ -113,21 +132,26 @@ func (m model) Next(ctx context.Context, a *lora.Adapter, tokens []int32) ([]flo
 const vocab = 12
 
 // data writes a data set into a fresh store directory.
-func data(t *testing.T, kind shards.Kind) protocol.Source {
+func data(t testing.TB, kind shards.Kind) protocol.Source {
+	t.Helper()
+	return dataOf(t, trainertest.NewMemory(kind, 45, vocab, 1))
+}
+
+func dataOf(t testing.TB, m *trainertest.Memory) protocol.Source {
 	t.Helper()
 	root := t.TempDir()
 	store, err := dir.New(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, digest, err := trainertest.NewMemory(kind, 45, vocab, 1).Write(context.Background(), store, "data/plans/x")
+	key, digest, err := m.Write(context.Background(), store, "data/plans/x")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return protocol.Source{URI: root, Manifest: key, Digest: digest}
 }
 
-func trainJob(t *testing.T, src protocol.Source, method string) protocol.Job {
+func trainJob(t testing.TB, src protocol.Source, method string) protocol.Job {
 	return protocol.Job{ID: "run-1", Kind: protocol.Train, Base: protocol.Base{URI: "bigram"}, Scratch: t.TempDir(), Train: &protocol.TrainJob{
 		Data: src, Method: method, Adapter: protocol.AdapterConfig{R: 3, Alpha: 6, TargetModules: []string{"all-linear"}}, Beta: 0.1,
 		Optimizer: protocol.Optimizer{LearningRate: 0.05, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, MaxGradNorm: 1},
@@ -142,7 +166,7 @@ func config(mode string) child.Config {
 	}
 }
 
-func start(t *testing.T, cfg child.Config) *child.Process {
+func start(t testing.TB, cfg child.Config) *child.Process {
 	t.Helper()
 	p, err := child.Start(context.Background(), cfg)
 	if err != nil {

@@ -33,12 +33,18 @@ func (m *Memory) Read(_ context.Context, split string, index int) (shards.Sequen
 	return m.sequences[split][index], nil
 }
 
-// NewMemory makes n random sequences of a kind in split "train" and n/4+1 in "holdout". In a supervised
-// stretch each token is the one before it plus 1, modulo vocab, most of the time: there is something to learn.
+// NewMemory makes n random sequences of a kind, of up to 24 tokens (each half of a pair up to 12).
 func NewMemory(kind shards.Kind, n, vocab int, seed uint64) *Memory {
+	return NewMemoryLen(kind, n, vocab, 24, seed)
+}
+
+// NewMemoryLen makes n random sequences in split "train" and n/4+1 in "holdout", of one or two segments (a pair
+// of two), each from length/6 to length/2 tokens. Most of the time a token is the one before it plus 1,
+// modulo vocab, save in rejected halves: there is something to learn.
+func NewMemoryLen(kind shards.Kind, n, vocab, length int, seed uint64) *Memory {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	m := &Memory{sequences: map[string][]shards.Sequence{}, manifest: shards.Manifest{
-		Format: shards.Format, Plan: "memory", Kind: kind, SequenceLen: 24, MaxLen: 24, VocabSize: vocab, PrepareVersion: 1,
+		Format: shards.Format, Plan: "memory", Kind: kind, SequenceLen: length, MaxLen: length, VocabSize: vocab, PrepareVersion: 1,
 		Splits: map[string]shards.Split{},
 	}}
 	m.add("train", n, kind, vocab, rng)
@@ -56,7 +62,7 @@ func (m *Memory) add(split string, size int, kind shards.Kind, vocab int, rng *r
 		}
 		for segment := range segments {
 			follows := kind == shards.SFT || segment == 0
-			seq = appendSegment(seq, int32(segment+1), 4+rng.IntN(8), vocab, follows, rng)
+			seq = appendSegment(seq, int32(segment+1), m.manifest.SequenceLen/6+rng.IntN(m.manifest.SequenceLen/3), vocab, follows, rng)
 			if kind == shards.SFT || segment == 0 {
 				sum := sha256.Sum256(fmt.Append(nil, split, i, segment))
 				seq.Rows = append(seq.Rows, shards.RowID(sum[:16]))
