@@ -79,6 +79,7 @@ func (c *cursor) wrap(err error) error { return fmt.Errorf("column %q: %w", c.na
 type assembler struct {
 	nodes   []*node // one per column asked for
 	cursors []*cursor
+	pages   []*pages
 	src     *source
 	bytes   int // of the current row
 }

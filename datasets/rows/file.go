@@ -1,23 +1,28 @@
 package rows
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // File is an open Parquet file: its footer has been read and checked, no page yet.
 type File struct {
 	name   string
 	src    io.ReaderAt
-	size   int64
-	file   *parquet.File
+	file   *parquet.File // its footer rewritten by plainFooter
+	chunks [][]chunk     // per row group and leaf
 	groups []Group
 	fields []Field
 }
@@ -62,18 +67,21 @@ var ErrCorrupt = errors.New("not a sound Parquet file")
 func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 	src := &source{r: r}
 	defer func() { err = place(src.or(err), recover(), name, -1, -1) }()
-	if err := checkFooter(src, size); err != nil {
-		return nil, corrupt(err)
-	}
-	pf, err := parquet.OpenFile(src, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
-		parquet.FileReadMode(parquet.ReadModeSync), parquet.ReadBufferSize(readBuffer))
+	footer, err := readFooter(src, size)
 	if err != nil {
 		return nil, corrupt(err)
 	}
-	f = &File{name: name, src: r, size: size, file: pf}
-	if err := f.checkGroups(); err != nil {
+	f = &File{name: name, src: r}
+	plain, err := f.plainFooter(footer, size)
+	if err != nil {
 		return nil, corrupt(err)
 	}
+	pf, err := parquet.OpenFile(bytes.NewReader(plain), int64(len(plain)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true),
+		parquet.FileReadMode(parquet.ReadModeSync), parquet.ReadBufferSize(pageHeaderWindow))
+	if err != nil {
+		return nil, corrupt(err)
+	}
+	f.file = pf
 	for _, col := range pf.Root().Columns() {
 		n, err := (&compiler{}).compile(col)
 		if err != nil {
@@ -86,30 +94,50 @@ func Open(r io.ReaderAt, size int64, name string) (f *File, err error) {
 
 func corrupt(err error) error { return fmt.Errorf("%w: %w", ErrCorrupt, err) }
 
-// checkGroups holds the footer's counts and offsets against each other and the file's size.
-func (f *File) checkGroups() error {
+// plainFooter decodes the footer, holds its counts and offsets against each other and the file's size, and
+// returns a file of nothing but a footer, in which every chunk is uncompressed and begins at 0: what
+// pages makes of the real ones.
+func (f *File) plainFooter(footer []byte, size int64) ([]byte, error) {
+	var m format.FileMetaData
+	wire := new(thrift.CompactProtocol)
+	if err := thrift.Unmarshal(wire, footer, &m); err != nil {
+		return nil, err
+	}
 	first := int64(0)
-	for i, g := range f.file.Metadata().RowGroups {
+	for i := range m.RowGroups {
+		g := &m.RowGroups[i]
 		if g.NumRows < 0 || g.NumRows > maxGroupRows {
-			return fmt.Errorf("row group %d: %d rows", i, g.NumRows)
+			return nil, fmt.Errorf("row group %d: %d rows", i, g.NumRows)
 		}
-		bytes := int64(0)
-		for _, c := range g.Columns {
-			m := c.MetaData
-			if m.TotalUncompressedSize < 0 || m.TotalCompressedSize < 0 || m.DataPageOffset < 0 || m.DictionaryPageOffset < 0 ||
-				m.TotalCompressedSize > f.size || chunkStart(m.DictionaryPageOffset, m.DataPageOffset) > f.size-m.TotalCompressedSize {
-				return fmt.Errorf("row group %d: a column chunk of %d bytes at %d is not inside the file's %d",
-					i, m.TotalCompressedSize, m.DataPageOffset, f.size)
+		bytes, chunks := int64(0), make([]chunk, len(g.Columns))
+		for k := range g.Columns {
+			c := &g.Columns[k].MetaData
+			start := chunkStart(c.DictionaryPageOffset, c.DataPageOffset)
+			if c.TotalUncompressedSize < 0 || c.TotalCompressedSize < 0 || c.DataPageOffset < 0 || c.DictionaryPageOffset < 0 ||
+				c.TotalCompressedSize > size || start > size-c.TotalCompressedSize {
+				return nil, fmt.Errorf("row group %d: a column chunk of %d bytes at %d is not inside the file's %d",
+					i, c.TotalCompressedSize, start, size)
 			}
-			bytes += m.TotalUncompressedSize
+			bytes += min(c.TotalUncompressedSize, 1<<50)
+			chunks[k] = chunk{start: start, size: c.TotalCompressedSize, codec: c.Codec}
+			*c = format.ColumnMetaData{Type: c.Type, Encoding: c.Encoding, PathInSchema: c.PathInSchema, Codec: format.Uncompressed,
+				NumValues: c.NumValues, TotalUncompressedSize: c.TotalUncompressedSize, TotalCompressedSize: math.MaxInt64}
+			g.Columns[k] = format.ColumnChunk{MetaData: *c}
 		}
+		f.chunks = append(f.chunks, chunks)
 		f.groups = append(f.groups, Group{First: first, Rows: g.NumRows, Bytes: bytes})
 		first += g.NumRows
 	}
-	if first != f.file.NumRows() {
-		return fmt.Errorf("the footer says %d rows, its row groups %d", f.file.NumRows(), first)
+	if first != m.NumRows {
+		return nil, fmt.Errorf("the footer says %d rows, its row groups %d", m.NumRows, first)
 	}
-	return nil
+	data, err := thrift.Marshal(wire, &format.FileMetaData{Version: m.Version, Schema: m.Schema, NumRows: m.NumRows, RowGroups: m.RowGroups})
+	if err != nil {
+		return nil, err
+	}
+	out := append([]byte("PAR1"), data...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(data)))
+	return append(out, "PAR1"...), nil
 }
 
 func chunkStart(dict, data int64) int64 {
@@ -181,27 +209,24 @@ func (f *File) open(group int, columns []string) (a *assembler, err error) {
 		a.nodes = append(a.nodes, n)
 	}
 	chunks := f.file.RowGroups()[group].ColumnChunks()
-	meta := f.file.Metadata().RowGroups[group].Columns
 	for _, leaf := range c.leaves {
-		m := meta[leaf.Index()].MetaData
-		start := chunkStart(m.DictionaryPageOffset, m.DataPageOffset)
-		guard := &pageGuard{r: a.src, next: start, end: start + m.TotalCompressedSize}
-		chunk := chunks[leaf.Index()].(*parquet.FileColumnChunk)
+		src := newPages(a.src, f.chunks[group][leaf.Index()])
+		a.pages = append(a.pages, src)
 		a.cursors = append(a.cursors, &cursor{
 			name: strings.Join(leaf.Path(), "."), maxDef: leaf.MaxDefinitionLevel(),
-			values: parquet.NewColumnChunkValueReader(guarded{chunk, guard}),
+			values: parquet.NewColumnChunkValueReader(plainChunk{chunks[leaf.Index()].(*parquet.FileColumnChunk), src}),
 		})
 	}
 	return a, nil
 }
 
-// guarded is a column chunk whose pages are read through a pageGuard.
-type guarded struct {
+// plainChunk is a column chunk whose pages come through pages.
+type plainChunk struct {
 	*parquet.FileColumnChunk
-	guard *pageGuard
+	src *pages
 }
 
-func (g guarded) Pages() parquet.Pages { return g.PagesFrom(g.guard) }
+func (c plainChunk) Pages() parquet.Pages { return c.PagesFrom(c.src) }
 
 // next reads one row; what goes wrong inside the library comes out with its place.
 func (f *File) next(a *assembler, group int, row int64) (values []any, err error) {
@@ -242,6 +267,9 @@ func (s *source) or(err error) error {
 
 func (a *assembler) close() {
 	defer func() { _ = recover() }() // a damaged page can panic again while it is let go
+	for _, p := range a.pages {
+		p.fill.close()
+	}
 	for _, c := range a.cursors {
 		c.values.Close()
 	}

@@ -15,45 +15,45 @@ const (
 	maxRowGroups     = 32_767 // the format's own
 	maxColumnChunks  = 1 << 20
 	maxPageBytes     = 256 << 20 // compressed, and as its header claims uncompressed
-	maxDictBytes     = 256 << 20
+	maxPageValues    = 1 << 24
 	maxRowBytes      = 64 << 20 // of the columns read
 	maxGroupRows     = 1 << 31
 	maxValuesPerRow  = 1 << 20
 	pageHeaderWindow = 64 << 10 // statistics make headers long; this is far above what writers emit
 )
 
-// checkFooter walks the footer of a Parquet file of the given size before the library decodes it
+// readFooter returns the footer of a Parquet file of the given size, walked before any library decodes it
 // (apache/parquet-format, README "File format" and parquet.thrift FileMetaData).
-func checkFooter(r io.ReaderAt, size int64) error {
+func readFooter(r io.ReaderAt, size int64) ([]byte, error) {
 	if size < 12 {
-		return fmt.Errorf("%d bytes: too short for Parquet", size)
+		return nil, fmt.Errorf("%d bytes: too short for Parquet", size)
 	}
 	var tail [8]byte
 	if err := readFull(r, tail[:], size-8); err != nil {
-		return fmt.Errorf("read the end of the file: %w", err)
+		return nil, fmt.Errorf("read the end of the file: %w", err)
 	}
 	switch string(tail[4:]) {
 	case "PAR1":
 	case "PARE":
-		return errors.New("encrypted Parquet is not supported")
+		return nil, errors.New("encrypted Parquet is not supported")
 	default:
-		return errors.New("not Parquet: no PAR1 at the end (truncated?)")
+		return nil, errors.New("not Parquet: no PAR1 at the end (truncated?)")
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[:4]))
 	if n > size-12 {
-		return fmt.Errorf("footer of %d bytes in a file of %d", n, size)
+		return nil, fmt.Errorf("footer of %d bytes in a file of %d", n, size)
 	}
 	if n > maxFooterBytes {
-		return fmt.Errorf("footer of %d bytes, more than %d", n, maxFooterBytes)
+		return nil, fmt.Errorf("footer of %d bytes, more than %d", n, maxFooterBytes)
 	}
 	footer := make([]byte, n)
 	if err := readFull(r, footer, size-8-n); err != nil {
-		return fmt.Errorf("read the footer: %w", err)
+		return nil, fmt.Errorf("read the footer: %w", err)
 	}
 	if err := checkMetadata(footer); err != nil {
-		return fmt.Errorf("footer: %w", err)
+		return nil, fmt.Errorf("footer: %w", err)
 	}
-	return nil
+	return footer, nil
 }
 
 func readFull(r io.ReaderAt, p []byte, off int64) error {
@@ -70,7 +70,7 @@ func readFull(r io.ReaderAt, p []byte, off int64) error {
 // checkMetadata walks FileMetaData: field 2 is the schema, field 4 the row groups.
 func checkMetadata(footer []byte) error {
 	s := &thriftScanner{b: footer}
-	return s.fields(func(id int64, typ byte) (bool, error) {
+	err := s.fields(func(id int64, typ byte) (bool, error) {
 		if typ != thriftList {
 			return false, nil
 		}
@@ -82,6 +82,10 @@ func checkMetadata(footer []byte) error {
 		}
 		return false, nil
 	})
+	if err == nil && s.pos != len(footer) {
+		err = fmt.Errorf("%d bytes after its end", len(footer)-s.pos)
+	}
+	return err
 }
 
 // checkSchema walks list<SchemaElement>, a tree in depth-first order: field 5 is the number of children.
