@@ -7,7 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"strings"
 
+	"github.com/graft-ml/graft/adapters/peftread"
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/trainer"
 	"github.com/graft-ml/graft/trainer/lora"
@@ -41,7 +45,7 @@ func (j *job) adapter(ctx context.Context, m Model, ref *protocol.AdapterRef) (*
 	}
 	a, err := readCheckpointAdapter(ctx, store, ref.SHA256)
 	if errors.Is(err, objectstore.ErrNotFound) {
-		return nil, fmt.Errorf("%s: no %s: %w", ref.URI, trainer.AdapterFile, err)
+		a, err = readPEFT(ctx, store, ref.SHA256)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref.URI, err)
@@ -77,6 +81,48 @@ func readCheckpointAdapter(ctx context.Context, store objectstore.Store, want st
 	}
 	return &lora.Adapter{Config: trainer.LoRAConfig(s.Job.Adapter), Tensors: tensors}, nil
 }
+
+// readPEFT reads a PEFT directory. Its modules are named one by one: what the file holds is what is used.
+func readPEFT(ctx context.Context, store objectstore.Store, want string) (*lora.Adapter, error) {
+	p, err := peftread.Read(files{ctx, store, want})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, dataError(fmt.Errorf("neither %s nor PEFT files: %w", trainer.AdapterFile, err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	a := &lora.Adapter{Config: lora.Config{R: p.Config.R, Alpha: p.Config.Alpha, RSLoRA: p.Config.RSLoRA}}
+	for _, t := range p.Tensors {
+		a.Tensors = append(a.Tensors, lora.Tensor(t))
+		if module, ok := strings.CutSuffix(t.Name, lora.NameA("")); ok {
+			a.Config.TargetModules = append(a.Config.TargetModules, module)
+		}
+	}
+	return a, nil
+}
+
+// files are a store's objects as peftread wants them. The tensors are held to a SHA-256, if one is given.
+type files struct {
+	ctx   context.Context
+	store objectstore.Store
+	want  string
+}
+
+// Open implements peftread.Files.
+func (f files) Open(name string) (io.ReaderAt, int64, error) {
+	want := ""
+	if name == peftModel {
+		want = f.want
+	}
+	data, err := readVerified(f.ctx, f.store, name, want)
+	if errors.Is(err, objectstore.ErrNotFound) {
+		return nil, 0, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return bytes.NewReader(data), int64(len(data)), err
+}
+
+// peftModel is the file that an AdapterRef's digest is of.
+const peftModel = "adapter_model.safetensors"
 
 // readVerified reads an object whole and holds it to a SHA-256, if one is given.
 func readVerified(ctx context.Context, store objectstore.Store, key, want string) ([]byte, error) {

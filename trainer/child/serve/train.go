@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -77,7 +78,8 @@ func (j *job) prepare(ctx context.Context, m Model) (trainer.Job, error) {
 
 // fits says whether an initial adapter is one of the job's configuration: same tensors, same scale.
 func fits(fresh, init *lora.Adapter) (*lora.Adapter, error) {
-	if fresh.Config.Scale() != init.Config.Scale() {
+	// Files may hold another pair of alpha and r of the same scale: PEFT's, of a rank-stabilised adapter.
+	if math.Abs(init.Config.Scale()/fresh.Config.Scale()-1) > 1e-9 {
 		return nil, userError("initial adapter: its B·A is scaled by %g (r %d, alpha %g), the job's by %g (r %d, alpha %g)",
 			init.Config.Scale(), init.Config.R, init.Config.Alpha, fresh.Config.Scale(), fresh.Config.R, fresh.Config.Alpha)
 	}
