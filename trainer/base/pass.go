@@ -136,13 +136,14 @@ func (g *Pass) Gradient(loss *Node, leaves []*Node) []*Node {
 	return gradients
 }
 
-// Embed looks tokens [rows, len] up: [rows·len, hidden].
+// Embed looks tokens [rows, len] up: [rows·len, hidden]. Nothing stops gradients here, though a frozen table wants none:
+// the first layer's are found on the way down to this node.
 func (g *Pass) Embed(tokens *Node, name string) *Node {
-	table := g.Leaves[name]
-	if table.Data.DType() == dtypes.Float32 {
-		return Gather(table.Data, Reshape(tokens, -1, 1))
+	rows := Gather(g.Leaves[name].Data, Reshape(tokens, -1, 1))
+	if rows.DType() != dtypes.Float32 {
+		return ConvertDType(rows, dtypes.Float32)
 	}
-	return StopGradient(ConvertDType(Gather(table.Data, Reshape(tokens, -1, 1)), dtypes.Float32))
+	return rows
 }
 
 // Head is the output projection [vocab, hidden], float32.

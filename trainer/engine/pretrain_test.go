@@ -73,7 +73,7 @@ func larger(s *engine.PretrainState) {
 	}
 }
 
-func loss(t *testing.T, p *engine.Pretrainer, b engine.Batch, balance float64) float64 {
+func pretrainLoss(t *testing.T, p *engine.Pretrainer, b engine.Batch, balance float64) float64 {
 	t.Helper()
 	s, err := p.Accumulate(context.Background(), b)
 	if err != nil {
@@ -97,7 +97,7 @@ func TestPretrainGradients(t *testing.T) {
 			from := state(t, pretrainer(t, c, o, nil))
 			larger(from)
 			p := pretrainer(t, c, o, from)
-			loss(t, p, b, 0)
+			pretrainLoss(t, p, b, 0)
 			if _, err := p.Update(context.Background(), 0); err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestPretrainGradients(t *testing.T) {
 			}
 			for i, m := range state(t, p).M {
 				checkSlope(t, from, i, m, targets, func(s *engine.PretrainState) float64 {
-					return loss(t, pretrainer(t, c, o, s), b, o.Balance)
+					return pretrainLoss(t, pretrainer(t, c, o, s), b, o.Balance)
 				})
 			}
 		})

@@ -1,0 +1,404 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/graft-ml/graft/trainer/engine"
+	"github.com/graft-ml/graft/trainer/lora"
+	"github.com/graft-ml/graft/trainer/loss"
+)
+
+var adam = engine.AdamW{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.01}
+
+func fresh(t *testing.T, e *engine.Engine) *lora.Adapter {
+	t.Helper()
+	a, err := lora.New(e.Base().Config, lora.Config{R: 4, Alpha: 8, TargetModules: []string{lora.AllLinear}}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func policy(t *testing.T, e *engine.Engine, a *lora.Adapter, s *engine.OptState) *engine.Policy {
+	t.Helper()
+	p, err := e.NewPolicy(a, adam, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func accumulate(t *testing.T, p *engine.Policy, b engine.Batch, o engine.Objective) engine.Stats {
+	t.Helper()
+	s, err := p.Accumulate(context.Background(), b, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func update(t *testing.T, p *engine.Policy, denominator float64) float64 {
+	t.Helper()
+	norm, err := p.Update(context.Background(), 0.01, denominator, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return norm
+}
+
+func adapterState(t *testing.T, p *engine.Policy) (*lora.Adapter, *engine.OptState) {
+	t.Helper()
+	a, s, err := p.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, s
+}
+
+// steps trains on two micro-batches a step.
+func steps(t *testing.T, p *engine.Policy, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		n := 0
+		for micro := range 2 {
+			n += accumulate(t, p, randomBatch(uint64(2*i+micro), 3, 12, 40), engine.SFT{}).Tokens
+		}
+		update(t, p, float64(n))
+	}
+}
+
+func sameBits(t *testing.T, what string, a, b []lora.Tensor) {
+	t.Helper()
+	if len(a) != len(b) {
+		t.Fatalf("%s: %d and %d tensors", what, len(a), len(b))
+	}
+	for i := range a {
+		if a[i].Name != b[i].Name || !slices.EqualFunc(a[i].Data, b[i].Data, func(x, y float32) bool {
+			return math.Float32bits(x) == math.Float32bits(y)
+		}) {
+			t.Errorf("%s: %s differs", what, a[i].Name)
+		}
+	}
+}
+
+func TestAdapterWithZeroBIsTheBase(t *testing.T) {
+	e := open(t, "tiny-fp8", engine.Options{})
+	b := randomBatch(1, 3, 20, 40)
+	base, adapted := logProbs(t, e, nil, b), logProbs(t, e, fresh(t, e), b)
+	for i := range base {
+		if math.Float32bits(base[i]) != math.Float32bits(adapted[i]) {
+			t.Fatalf("token %d: %v with an adapter of zero B, %v without", i, adapted[i], base[i])
+		}
+	}
+}
+
+func TestResumeIsExact(t *testing.T) {
+	e := open(t, "tiny-fp8", engine.Options{})
+	through := policy(t, e, fresh(t, e), nil)
+	steps(t, through, 0, 5)
+	first := policy(t, e, fresh(t, e), nil)
+	steps(t, first, 0, 2)
+	second := policy(t, open(t, "tiny-fp8", engine.Options{}), firstOf(adapterState(t, first)), secondOf(adapterState(t, first)))
+	steps(t, second, 2, 5)
+
+	a, s := adapterState(t, through)
+	b, r := adapterState(t, second)
+	sameBits(t, "adapter", a.Tensors, b.Tensors)
+	sameBits(t, "first moments", s.M, r.M)
+	sameBits(t, "second moments", s.V, r.V)
+	if s.Step != 5 || r.Step != 5 {
+		t.Errorf("steps %d and %d, want 5", s.Step, r.Step)
+	}
+	for i, before := range fresh(t, e).Tensors {
+		if slices.Max(s.V[i].Data) == 0 || slices.Equal(a.Tensors[i].Data, before.Data) {
+			t.Errorf("training left %s alone", before.Name)
+		}
+	}
+}
+
+// What is kept and what is computed again must not matter, nor the blocks of the experts.
+func TestCheckpointingDoesNotChangeGradients(t *testing.T) {
+	a := waves(t, readGolden(t), open(t, "tiny-fp8", engine.Options{}).Base().Config)
+	b := randomBatch(8, 2, 40, 40)
+	_, want := gradients(t, open(t, "tiny-fp8", engine.Options{KeepActivations: true}), a, b, engine.SFT{})
+	for _, o := range []engine.Options{{}, {Block: 3}, {Block: 200}} {
+		_, got := gradients(t, open(t, "tiny-fp8", o), a, b, engine.SFT{})
+		for name := range want {
+			relative(t, name, got[name], want[name], 1e-5)
+			if slices.Max(want[name]) == 0 {
+				t.Errorf("%s: no gradient", name)
+			}
+		}
+	}
+}
+
+func firstOf[A, B any](a A, _ B) A  { return a }
+func secondOf[A, B any](_ A, b B) B { return b }
+
+// split cuts a batch into its rows.
+func split(b engine.Batch) []engine.Batch {
+	var rows []engine.Batch
+	for r := range b.Rows {
+		from, to := r*b.Len, (r+1)*b.Len
+		rows = append(rows, engine.Batch{
+			Rows: 1, Len: b.Len, Tokens: b.Tokens[from:to], Positions: b.Positions[from:to],
+			Segments: b.Segments[from:to], Supervised: b.Supervised[from:to],
+		})
+	}
+	return rows
+}
+
+func TestAccumulationDoesNotChangeTheStep(t *testing.T) {
+	e := open(t, "tiny-fp8", engine.Options{})
+	b := randomBatch(9, 4, 24, 40)
+	whole := policy(t, e, waves(t, readGolden(t), e.Base().Config), nil)
+	all := accumulate(t, whole, b, engine.SFT{})
+	parts := policy(t, e, waves(t, readGolden(t), e.Base().Config), nil)
+	var sum engine.Stats
+	for _, row := range split(b) {
+		s := accumulate(t, parts, row, engine.SFT{})
+		sum.LossSum += s.LossSum
+		sum.Tokens += s.Tokens
+	}
+	if sum.Tokens != all.Tokens || math.Abs(sum.LossSum-all.LossSum) > 1e-5*all.LossSum {
+		t.Errorf("4x1 gives %+v, 1x4 %+v", sum, all)
+	}
+	n1, n2 := update(t, whole, float64(all.Tokens)), update(t, parts, float64(sum.Tokens))
+	if math.Abs(n1-n2) > 1e-5*n1 {
+		t.Errorf("gradient norm %v in one micro-batch, %v in four", n1, n2)
+	}
+	_, s1 := adapterState(t, whole)
+	_, s2 := adapterState(t, parts)
+	for i := range s1.M { // the moment is the gradient; the adapter itself follows its sign at the first step
+		relative(t, s1.M[i].Name, s2.M[i].Data, s1.M[i].Data, 1e-5)
+	}
+}
+
+// relative compares by the Euclidean norm.
+func relative(t *testing.T, what string, got, want []float32, tolerance float64) {
+	t.Helper()
+	diff, norm := 0., 0.
+	for i := range want {
+		diff += math.Pow(float64(got[i])-float64(want[i]), 2)
+		norm += math.Pow(float64(want[i]), 2)
+	}
+	if !(math.Sqrt(diff) <= tolerance*math.Sqrt(norm)) {
+		t.Errorf("%s: relative difference %.3g", what, math.Sqrt(diff/norm))
+	}
+}
+
+// Segments of one row must not see each other, wherever they lie; 300 tokens cross the chunks of attention.
+func TestPackedIsUnpacked(t *testing.T) {
+	e := open(t, "tiny-fp8", engine.Options{})
+	a := waves(t, readGolden(t), e.Base().Config)
+	packed := randomBatch(4, 1, 300, 40) // segments of 150
+	got := logProbs(t, e, a, packed)
+	for s := range 2 {
+		from := s * 150
+		alone := engine.Batch{
+			Rows: 1, Len: 150, Tokens: packed.Tokens[from : from+150], Positions: packed.Positions[from : from+150],
+			Segments: packed.Segments[from : from+150], Supervised: packed.Supervised[from : from+150],
+		}
+		near(t, "segment", got[from:from+150], logProbs(t, e, a, alone), 1e-5)
+	}
+}
+
+func TestTrainingLeavesTheBaseAlone(t *testing.T) {
+	e := open(t, "tiny-fp8", engine.Options{})
+	steps(t, policy(t, e, fresh(t, e), nil), 0, 3)
+	after, err := e.Base().Rehash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after != e.Base().Digest() {
+		t.Errorf("digest %s became %s", e.Base().Digest(), after)
+	}
+}
+
+func TestNextLogitsAreTheLogProbs(t *testing.T) {
+	e := open(t, "tiny-fp8", engine.Options{})
+	a := waves(t, readGolden(t), e.Base().Config)
+	b := randomBatch(2, 1, 80, 40)
+	for i := range b.Segments {
+		b.Segments[i], b.Positions[i], b.Supervised[i] = 1, int32(i), 0
+	}
+	want := logProbs(t, e, a, b)
+	for _, n := range []int{1, 31, 32, 33, 79} {
+		logits, err := e.NextLogits(context.Background(), a, b.Tokens[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.
+		for _, l := range logits {
+			sum += math.Exp(float64(l))
+		}
+		got := float64(logits[b.Tokens[n]]) - math.Log(sum)
+		if len(logits) != 40 || math.Abs(got-float64(want[n])) > 1e-5 {
+			t.Errorf("after %d tokens: %v, want %v", n, got, want[n])
+		}
+	}
+}
+
+func TestPreferenceLosses(t *testing.T) {
+	e := open(t, "tiny-f32", engine.Options{})
+	a := waves(t, readGolden(t), e.Base().Config)
+	b := randomBatch(6, 6, 12, 40)
+	for i := 4 * b.Len; i < 6*b.Len; i++ { // the last pair is padding
+		b.Segments[i], b.Supervised[i] = 0, 0
+	}
+	lp, ref := logProbs(t, e, a, b), logProbs(t, e, nil, b)
+	rows := make([]loss.Pair, 3)
+	reference := make([]float32, 6)
+	for i, s := range b.Supervised {
+		row := i / b.Len
+		reference[row] += s * ref[i]
+		if row%2 == 0 {
+			rows[row/2].Chosen += float64(s * lp[i])
+			rows[row/2].RefChosen += float64(s * ref[i])
+			rows[row/2].ChosenTokens += float64(s)
+		} else {
+			rows[row/2].Rejected += float64(s * lp[i])
+			rows[row/2].RefRejected += float64(s * ref[i])
+			rows[row/2].RejectedTokens += float64(s)
+		}
+	}
+	for _, o := range []engine.DPO{
+		{Beta: 0.1}, {Beta: 0.3, LossType: "sigmoid", LabelSmoothing: 0.2}, {Beta: 0.05, LossType: "hinge"},
+		{Beta: 0.2, LossType: "ipo"}, {Beta: 0.1, LossType: "robust", LabelSmoothing: 0.1},
+	} {
+		o.Reference = reference
+		want := engine.Stats{Pairs: 2}
+		kind := o.LossType
+		for _, r := range rows[:2] {
+			want.LossSum += loss.DPO(kind, o.Beta, o.LabelSmoothing, r)
+			want.RewardsChosen += o.Beta * (r.Chosen - r.RefChosen)
+			want.RewardsRejected += o.Beta * (r.Rejected - r.RefRejected)
+			want.LogpsChosen += r.Chosen
+			want.LogpsRejected += r.Rejected
+			if r.Chosen-r.RefChosen > r.Rejected-r.RefRejected {
+				want.Accuracies++
+			}
+		}
+		want.Margins = want.RewardsChosen - want.RewardsRejected
+		got := accumulate(t, policy(t, e, a, nil), b, o)
+		if got.Pairs != want.Pairs || got.Accuracies != want.Accuracies {
+			t.Errorf("%s: %+v, want %+v", kind, got, want)
+		}
+		for _, p := range [][2]float64{
+			{got.LossSum, want.LossSum}, {got.RewardsChosen, want.RewardsChosen}, {got.RewardsRejected, want.RewardsRejected},
+			{got.Margins, want.Margins}, {got.LogpsChosen, want.LogpsChosen}, {got.LogpsRejected, want.LogpsRejected},
+		} {
+			if math.Abs(p[0]-p[1]) > 1e-5*max(1, math.Abs(p[1])) {
+				t.Errorf("%s: %+v, want %+v", kind, got, want)
+			}
+		}
+	}
+}
+
+// A preference run starts where policy and reference agree: the loss is log 2 there and its slope in h -beta/2.
+func TestPreferenceStart(t *testing.T) {
+	e := open(t, "tiny-f32", engine.Options{})
+	a := waves(t, readGolden(t), e.Base().Config)
+	b := randomBatch(6, 2, 12, 40)
+	reference := make([]float32, 2)
+	for i, x := range logProbs(t, e, a, b) {
+		reference[i/b.Len] += b.Supervised[i] * x
+	}
+	stats, got := gradients(t, e, a, b, engine.DPO{Beta: 0.5, Reference: reference})
+	if math.Abs(stats.LossSum-math.Ln2) > 1e-5 {
+		t.Errorf("loss %v, want log 2", stats.LossSum)
+	}
+	_, chosen := gradients(t, e, a, split(b)[0], engine.SFT{})
+	_, rejected := gradients(t, e, a, split(b)[1], engine.SFT{})
+	for name := range got {
+		want := make([]float32, len(got[name]))
+		for i := range want {
+			want[i] = 0.25 * (chosen[name][i] - rejected[name][i]) // SFT's gradient is that of minus the log-probability
+		}
+		near(t, name, got[name], want, 1e-5)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	e := open(t, "tiny-f32", engine.Options{})
+	p := policy(t, e, fresh(t, e), nil)
+	good := randomBatch(6, 2, 12, 40)
+	with := func(change func(*engine.Batch)) engine.Batch {
+		b := good
+		b.Tokens, b.Supervised = slices.Clone(b.Tokens), slices.Clone(b.Supervised)
+		change(&b)
+		return b
+	}
+	for name, b := range map[string]engine.Batch{
+		"beyond vocabulary": with(func(b *engine.Batch) { b.Tokens[3] = 40 }),
+		"negative token":    with(func(b *engine.Batch) { b.Tokens[3] = -1 }),
+		"first supervised":  with(func(b *engine.Batch) { b.Supervised[0] = 1 }),
+		"short":             with(func(b *engine.Batch) { b.Tokens = b.Tokens[1:] }),
+		"no rows":           {},
+	} {
+		if _, err := p.Accumulate(context.Background(), b, engine.SFT{}); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for name, o := range map[string]engine.DPO{
+		"unknown loss":   {Beta: 1, LossType: "sigmod", Reference: make([]float32, 2)},
+		"no beta":        {Reference: make([]float32, 2)},
+		"half smoothing": {Beta: 1, LabelSmoothing: 0.5, Reference: make([]float32, 2)},
+		"no reference":   {Beta: 1},
+	} {
+		if _, err := p.Accumulate(context.Background(), good, o); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := p.Update(context.Background(), 0.1, 0, 1); err == nil {
+		t.Error("denominator 0: accepted")
+	}
+	if stats := accumulate(t, p, good, engine.SFT{}); !(stats.LossSum > 0) {
+		t.Errorf("after refusals: loss %v", stats.LossSum)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	e := open(t, "tiny-f32", engine.Options{})
+	p := policy(t, e, fresh(t, e), nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	b := randomBatch(6, 2, 12, 40)
+	if _, err := p.Accumulate(ctx, b, engine.SFT{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("accumulate: %v", err)
+	}
+	if _, err := p.Update(ctx, 1, 1, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("update: %v", err)
+	}
+	if _, err := e.LogProbs(ctx, nil, b); !errors.Is(err, context.Canceled) {
+		t.Errorf("log-probs: %v", err)
+	}
+	steps(t, p, 0, 1) // a cancelled call has given nothing away
+}
+
+func TestPretrainResumeIsExact(t *testing.T) {
+	run := func(p *engine.Pretrainer, from, to int) {
+		for i := from; i < to; i++ {
+			if _, err := p.Step(context.Background(), randomBatch(uint64(i), 3, 12, 48), 1e-2); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	o := engine.PretrainOptions{Balance: 0.01, MaxGradNorm: 1}
+	through := pretrainer(t, tiny(), o, nil)
+	run(through, 0, 4)
+	first := pretrainer(t, tiny(), o, nil)
+	run(first, 0, 2)
+	second := pretrainer(t, tiny(), o, state(t, first))
+	run(second, 2, 4)
+	a, b := state(t, through), state(t, second)
+	for i := range a.Weights {
+		if !slices.Equal(a.Weights[i].Data, b.Weights[i].Data) || !slices.Equal(a.V[i].Data, b.V[i].Data) {
+			t.Errorf("%s differs", a.Weights[i].Name)
+		}
+	}
+}
