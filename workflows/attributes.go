@@ -1,17 +1,13 @@
 package workflows
 
 import (
-	"context"
-	"fmt"
 	"strings"
 
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/operatorservice/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 )
 
-// Search attributes: the columns and filters of the run list in the Temporal UI.
+// Search attributes: the columns and filters of the run list in the Temporal UI. Package internal/stack
+// adds them to namespaces.
 var (
 	AttrVariant  = temporal.NewSearchAttributeKeyKeyword("GraftVariant")
 	AttrBase     = temporal.NewSearchAttributeKeyKeyword("GraftBase")
@@ -21,48 +17,6 @@ var (
 	AttrEvalLoss = temporal.NewSearchAttributeKeyFloat64("GraftEvalLoss")
 	AttrStep     = temporal.NewSearchAttributeKeyInt64("GraftStep")
 )
-
-// SearchAttributes are the names and types that a namespace must know.
-func SearchAttributes() map[string]enumspb.IndexedValueType {
-	return map[string]enumspb.IndexedValueType{
-		AttrVariant.GetName():  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttrBase.GetName():     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttrMethod.GetName():   enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttrTeam.GetName():     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttrPhase.GetName():    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
-		AttrEvalLoss.GetName(): enumspb.INDEXED_VALUE_TYPE_DOUBLE,
-		AttrStep.GetName():     enumspb.INDEXED_VALUE_TYPE_INT,
-	}
-}
-
-// EnsureSearchAttributes adds to a namespace those of SearchAttributes that it lacks. It changes
-// nothing when all are there, so that a client without the right to add them works too.
-func EnsureSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
-	there, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
-	if err != nil {
-		return fmt.Errorf("list the search attributes of namespace %s: %w", namespace, err)
-	}
-	missing := map[string]enumspb.IndexedValueType{}
-	for name, kind := range SearchAttributes() {
-		got, ok := there.GetCustomAttributes()[name]
-		switch {
-		case !ok:
-			missing[name] = kind
-		case got != kind:
-			return fmt.Errorf("search attribute %s of namespace %s: is %s, must be %s", name, namespace, got, kind)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-		Namespace: namespace, SearchAttributes: missing,
-	})
-	if err != nil {
-		return fmt.Errorf("add search attributes to namespace %s: %w", namespace, err)
-	}
-	return nil
-}
 
 // maxKeyword keeps a keyword far below the server's limit of 2 KB for one search attribute.
 const maxKeyword = 255

@@ -63,6 +63,7 @@ func publishVersion(ctx workflow.Context, in PublishInput) (Published, error) {
 	err = workflow.ExecuteActivity(scoring(ctx, run.Hardware, summary), acts.Verify, stage.VerifyInput{
 		RunID: run.RunID, Recipe: run.Recipe, Pins: run.Pins, Data: in.Data.Manifest, Digest: in.Data.Digest,
 		Version: out.Version, Candidate: records(in.Evaluated, stage.Candidate), Base: records(in.Evaluated, stage.Base),
+		Checkpoint: in.Trained.Checkpoint,
 	}).Get(ctx, &out.Verified)
 	return out, err
 }

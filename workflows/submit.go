@@ -14,8 +14,8 @@ import (
 	"github.com/graft-ml/graft/internal/stage"
 )
 
-// Submit starts a run, or joins it when a run of this id is going on: the same command given again goes
-// on from what was committed. A run of this id that ended well is an error, client.WorkflowRun aside.
+// Submit starts a run, or joins the one of this id that is going on or has ended well. One that failed or
+// was cancelled begins again, and goes on from what it had committed.
 func Submit(ctx context.Context, c client.Client, runID string, in Input, l Listing) (client.WorkflowRun, error) {
 	if len(in.Recipe) > stage.MaxRecipe {
 		return nil, fmt.Errorf("%s: %d bytes, a recipe has at most %d", in.File, len(in.Recipe), stage.MaxRecipe)

@@ -76,12 +76,12 @@ func (s *Stages) resolvedBefore(ctx context.Context, in Submission) (Pins, Ref, 
 func (s *Stages) pin(ctx context.Context, in Submission, r *recipes.Recipe) (Pins, error) {
 	p := Pins{
 		Format: pinsFormat, Run: in.RunID, Set: in.Set, Environment: in.Environment, Trigger: in.Trigger,
-		Base: BasePin{URI: r.BaseModel},
 	}
 	base, err := s.Base(ctx, r.BaseModel)
 	if err != nil {
 		return p, fmt.Errorf("base_model %s: %w", r.BaseModel, err)
 	}
+	p.Base.URI = base.URI
 	if p.Base.Digest, err = base.Digest(ctx); err != nil {
 		return p, fmt.Errorf("base_model %s: %w", r.BaseModel, err)
 	}

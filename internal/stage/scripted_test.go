@@ -140,7 +140,7 @@ func newStages(t *testing.T, store objectstore.Store, c *scripted) *stage.Stages
 	return &stage.Stages{
 		Store: store, Open: open.Open, Trainer: c, Scratch: t.TempDir(), Version: "test",
 		Base: func(context.Context, string) (stage.BaseInfo, error) {
-			return stage.BaseInfo{Text: words{}, Digest: func(context.Context) (string, error) { return "base", nil }}, nil
+			return stage.BaseInfo{URI: "builtin:rootstock", Text: words{}, Digest: func(context.Context) (string, error) { return "base", nil }}, nil
 		},
 	}
 }

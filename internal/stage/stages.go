@@ -29,6 +29,7 @@ type Stages struct {
 
 // BaseInfo is what stages need to know of a base.
 type BaseInfo struct {
+	URI    string                                    // where it is: a name of graft.yaml stands for one
 	Text   datasets.Text                             // its tokenizer and chat template
 	Digest func(ctx context.Context) (string, error) // of all of it, as trainer/base computes it; reads everything
 	Decode func(ids []int32) string

@@ -167,8 +167,8 @@ type ScoreInput struct {
 	Data       Ref    `json:"data"`
 	Digest     string `json:"digest"`
 	Subject    string `json:"subject"`
-	Checkpoint Ref    `json:"checkpoint"`     // of the candidate
-	Live       Pin    `json:"live,omitempty"` // with Subject live
+	Checkpoint Ref    `json:"checkpoint"`    // of the candidate
+	Live       Pin    `json:"live,omitzero"` // with Subject live
 }
 
 // Scored is one subject's records.
@@ -242,23 +242,23 @@ type Version struct {
 
 // VerifyInput asks a fresh process to score the version's files as downloaded.
 type VerifyInput struct {
-	RunID     string  `json:"run_id"`
-	Recipe    Ref     `json:"recipe"`
-	Pins      Ref     `json:"pins"`
-	Data      Ref     `json:"data"`
-	Digest    string  `json:"digest"`
-	Version   Version `json:"version"`
-	Candidate Ref     `json:"candidate"` // its records
-	Base      Ref     `json:"base"`      // its records
+	RunID   string  `json:"run_id"`
+	Recipe  Ref     `json:"recipe"`
+	Pins    Ref     `json:"pins"`
+	Data    Ref     `json:"data"`
+	Digest  string  `json:"digest"`
+	Version Version `json:"version"`
+	// Records of the evaluation; none if nothing was held out, then Checkpoint is scored again.
+	Candidate  Ref `json:"candidate,omitzero"`
+	Base       Ref `json:"base,omitzero"`
+	Checkpoint Ref `json:"checkpoint"`
 }
 
 // Verified is what the fresh process found.
 type Verified struct {
-	Rows       int     `json:"rows"`
-	MaxDiff    float64 `json:"max_diff"`   // |log p - log p of the checkpoint|, per token, largest over rows
-	FromBase   float64 `json:"from_base"`  // |log p - log p of the base|, per token, largest over rows
-	FreshPID   int     `json:"fresh_pid"`  // of the process that scored
-	Downloaded int64   `json:"downloaded"` // bytes
+	Rows     int     `json:"rows"`
+	MaxDiff  float64 `json:"max_diff"`  // |log p - log p of the checkpoint|, per token, largest over rows
+	FromBase float64 `json:"from_base"` // |log p - log p of the base|, per token, largest over rows
 }
 
 // AliasInput asks to move an alias.
