@@ -263,36 +263,47 @@ func TestJobRefused(t *testing.T) {
 	}
 }
 
+// A pack is one row, a pair two; segments stay, positions restart with each, the rest is padding.
 func TestBatchLayout(t *testing.T) {
-	src := data(protocol.DPO)
-	b, err := trainer.ReadBatch(context.Background(), src, "train", []int{0, 1}, trainer.ShapeOf(src.Manifest(), 3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if b.Rows != 6 || b.Len != 32 {
-		t.Fatalf("shape %d x %d", b.Rows, b.Len)
-	}
-	for i, seq := range b.Sequences {
-		var tokens, positions []int32
-		for at := 2 * i * b.Len; at < (2*i+2)*b.Len; at++ {
-			if b.Segments[at] != 0 {
-				tokens, positions = append(tokens, b.Tokens[at]), append(positions, b.Positions[at])
+	for _, method := range []string{protocol.SFT, protocol.DPO} {
+		src := data(method)
+		indices := []int{0, 1, 2, 3}
+		b, err := trainer.ReadBatch(context.Background(), src, "train", indices, trainer.ShapeOf(src.Manifest(), 5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		each := b.Rows / 5 // rows of a sequence
+		if want := map[string]int{protocol.SFT: 1, protocol.DPO: 2}[method]; each != want || b.Len != 32 {
+			t.Fatalf("%s: shape %d x %d", method, b.Rows, b.Len)
+		}
+		for i, seq := range b.Sequences {
+			var tokens, positions, want []int32
+			var supervised []bool
+			for at := each * i * b.Len; at < each*(i+1)*b.Len; at++ {
+				if b.Segments[at] != 0 {
+					tokens, positions = append(tokens, b.Tokens[at]), append(positions, b.Positions[at])
+					supervised = append(supervised, b.Supervised[at] == 1)
+				}
+			}
+			for at, s := range seq.Segments {
+				if at == 0 || s != seq.Segments[at-1] {
+					want = append(want, 0)
+				} else {
+					want = append(want, want[at-1]+1)
+				}
+			}
+			if !slices.Equal(tokens, seq.Tokens) || !slices.Equal(positions, want) || !slices.Equal(supervised, seq.Supervised) {
+				t.Errorf("%s sequence %d: tokens %v at %v, want %v at %v", method, i, tokens, positions, seq.Tokens, want)
 			}
 		}
-		if !slices.Equal(tokens, seq.Tokens) {
-			t.Errorf("pair %d: %v, want %v", i, tokens, seq.Tokens)
+		if slices.Max(b.Segments[each*4*b.Len:]) != 0 || slices.Max(b.Supervised[each*4*b.Len:]) != 0 {
+			t.Errorf("%s: the fifth place is not padding", method)
 		}
-		for at := range positions {
-			if (positions[at] == 0) != (at == 0 || seq.Segments[at] != seq.Segments[at-1]) {
-				t.Errorf("pair %d: positions %v of segments %v", i, positions, seq.Segments)
-				break
-			}
+		if _, err := trainer.ReadBatch(context.Background(), src, "train", indices, trainer.Shape{Rows: 4 * each, Len: 3}); err == nil {
+			t.Errorf("%s: it fitted rows of 3", method)
 		}
-	}
-	if slices.Max(b.Segments[4*b.Len:]) != 0 {
-		t.Error("rows 4 and 5 are not padding")
-	}
-	if _, err := trainer.ReadBatch(context.Background(), src, "train", []int{0}, trainer.Shape{Rows: 2, Len: 3}); err == nil {
-		t.Error("a pair fitted 2 x 3")
+		if _, err := trainer.ReadBatch(context.Background(), src, "train", indices, trainer.Shape{Rows: 3 * each, Len: 32}); err == nil {
+			t.Errorf("%s: four fitted the rows of three", method)
+		}
 	}
 }
