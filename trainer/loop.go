@@ -38,6 +38,8 @@ func Run(ctx context.Context, job Job, eng Engine, src Source, sink Sink, progre
 		return Result{}, fmt.Errorf("adapter: %w", err)
 	}
 
+	batches := p.feed(ctx, src, at.State) // in the order of the cursor, a little ahead of it
+	defer batches.close()
 	var command Command
 	for at.State.Step < p.steps && !command.Stop {
 		began := time.Now()
@@ -51,7 +53,7 @@ func Run(ctx context.Context, job Job, eng Engine, src Source, sink Sink, progre
 		micro := 0
 		for part := range slices.Chunk(indices, p.micro) {
 			micro++
-			b, err := p.batch(ctx, src, part)
+			b, err := batches.next(ctx)
 			if err != nil {
 				return Result{}, fmt.Errorf("step %d micro-batch %d: %w", step, micro, err)
 			}
