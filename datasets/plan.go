@@ -277,6 +277,9 @@ func (pl *planner) nothingLeft() error {
 	return userf("no row is left to train on%s", text)
 }
 
+// InHoldout tells whether a split by group holds out the rows whose group column has this value.
+func InHoldout(group any, share float64) bool { return heldOut(groupID(group), share) }
+
 // heldOut decides by the hash of a row or of its group alone, so that a row never changes sides.
 func heldOut(group shards.RowID, share float64) bool {
 	const bits = 53
