@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"time"
 )
 
 // protocol is the number of the agreement between graft and this binary: sub-commands, flags, environment
@@ -34,6 +35,9 @@ func (s supervised) check() error {
 	return nil
 }
 
+// stopLimit is how long a stop may take; then the process ends as it would by kill -9, which loses nothing either.
+const stopLimit = 8 * time.Second
+
 // follow ends the context when the parent's end of standard input closes, however the parent died.
 func (s supervised) follow(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -43,6 +47,11 @@ func (s supervised) follow(ctx context.Context) (context.Context, context.Cancel
 			cancel()
 		}()
 	}
+	context.AfterFunc(ctx, func() {
+		time.Sleep(stopLimit)
+		fmt.Fprintf(os.Stderr, "graft-stack: not stopped after %v, ended\n", stopLimit)
+		os.Exit(1)
+	})
 	return ctx, cancel
 }
 

@@ -77,22 +77,22 @@ func s3Command(ctx context.Context, args []string) error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- embedgw.RunVersityGW(ctx, store, gatewayConfig(o)) }()
-	if err := o.report(awaitS3(ctx, o, done)); err != nil {
+	if err := o.report(awaitS3(ctx, o, done)); err != nil && ctx.Err() == nil {
 		return err
 	}
 	select {
-	case err = <-done:
+	case err := <-done:
+		if ctx.Err() == nil {
+			return fmt.Errorf("the S3 server stopped: %w", err)
+		}
 	case <-ctx.Done():
 		// The gateway waits up to 10 s for idle connections; whole objects appear by rename or not at all.
 		select {
-		case err = <-done:
+		case <-done:
 		case <-time.After(2 * time.Second):
 		}
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("the S3 server stopped: %w", err)
+	return nil
 }
 
 func openStore(ctx context.Context, o *s3Options) (*posix.Posix, error) {

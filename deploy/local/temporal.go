@@ -26,6 +26,9 @@ func temporalCommand(ctx context.Context, args []string) error {
 
 	stop, err := startTemporal(ctx, o)
 	if err := o.report(err); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while starting
+		}
 		return err
 	}
 	<-ctx.Done()

@@ -92,7 +92,9 @@ func hosts(c *config.Config) map[primitives.ServiceName]static.Hosts {
 // dynamicValues are those given over those this binary insists on.
 func dynamicValues(given dynamicFlag) dynamicconfig.StaticClient {
 	v := dynamicconfig.StaticClient{
-		dynamicconfig.FrontendMaxConcurrentBatchOperationPerNamespace.Key(): 10,
+		// One partition of every task queue: there is one process to spread them over.
+		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
+		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 		// A search attribute added at start is usable at once, not at the next refresh of the cache.
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -62,6 +63,9 @@ func freeBytes(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	if s.Blocks == 0 { // a file system without a size, as ramfs
+		return math.MaxInt64, nil
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil
 }

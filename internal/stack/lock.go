@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -85,8 +86,13 @@ func holder(f *os.File) int {
 	return pid
 }
 
+// alive reports whether pid is a process that runs. A killed one whose parent has not looked is none.
 func alive(pid int) bool {
-	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+	if pid <= 0 || errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // Linux only; PID (NAME) STATE ...
+	return err != nil || !bytes.Contains(stat, []byte(") Z "))
 }
 
 func describeHolder(dir string) string {

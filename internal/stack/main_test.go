@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -35,7 +37,8 @@ func hold(dir string) error {
 	if err != nil {
 		return err
 	}
-	s, err := stack.Start(ctx, stack.Config{Dir: dir, Binary: binary})
+	log := slog.New(slog.NewTextHandler(os.Stdout, nil))
+	s, err := stack.Start(ctx, stack.Config{Dir: dir, Binary: binary, Log: log})
 	if err != nil {
 		return err
 	}
@@ -43,8 +46,9 @@ func hold(dir string) error {
 	return s.Wait(ctx)
 }
 
-// startHolder runs hold in a process group of its own, as a shell does, and returns when the stack is ready.
-func startHolder(t *testing.T, dir string) *exec.Cmd {
+// startHolder runs hold in a process group of its own, as a shell does, and returns when the stack is ready, with
+// what the process prints from then on.
+func startHolder(t *testing.T, dir string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), holdEnv+"="+dir)
@@ -58,16 +62,17 @@ func startHolder(t *testing.T, dir string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+	more := bufio.NewReader(out)
+	if line, err := more.ReadString('\n'); line != "ready\n" {
 		t.Fatalf("the holder says %q, %v", line, err)
 	}
-	return cmd
+	return cmd, more
 }
 
 // kill -9 of the process that started the stack takes its children along; the next start finds all data.
 func TestParentKilled(t *testing.T) {
 	dir := t.TempDir()
-	holder := startHolder(t, dir)
+	holder, _ := startHolder(t, dir)
 	a, err := stack.Find(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -81,18 +86,22 @@ func TestParentKilled(t *testing.T) {
 	_ = holder.Wait()
 	checkKept(t, start(t, stack.Config{Dir: dir}).Addresses, "kept")
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
-			t.Errorf("child %d outlived its parent: %v", pid, err)
+		if stack.Alive(pid) {
+			t.Errorf("child %d outlived its parent", pid)
 		}
 	}
 }
 
 // Ctrl-C reaches the whole group in the foreground: graft must be the one that stops its children.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	holder := startHolder(t, dir)
+	holder, more := startHolder(t, dir)
 	if err := syscall.Kill(-holder.Process.Pid, syscall.SIGINT); err != nil {
 		t.Fatal(err)
+	}
+	if said, err := io.ReadAll(more); err != nil || len(said) > 0 {
+		t.Errorf("while stopping: %s, %v", said, err)
 	}
 	if err := holder.Wait(); err != nil {
 		t.Errorf("the interrupted stack: %v", err)

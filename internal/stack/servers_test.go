@@ -16,10 +16,13 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/internal/objectstore/s3"
 	"github.com/graft-ml/graft/internal/stack"
+	"github.com/graft-ml/graft/internal/stack/stacktest"
 )
 
 // childPID reads a child's process id from stack.json, 0 when it is not running.
@@ -109,6 +112,34 @@ func checkSignedIn(t *testing.T, a stack.Addresses) {
 		if got := have.CustomAttributes[want.Name]; got != want.Type {
 			t.Errorf("search attribute %s: %v, want %v", want.Name, got, want.Type)
 		}
+	}
+}
+
+// The SDK's own way to get a server for tests takes graft-stack for the Temporal CLI.
+func TestDevServer(t *testing.T) {
+	t.Parallel()
+	binary, err := stacktest.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	step := temporal.NewSearchAttributeKeyInt64("GraftStep")
+	server, err := testsuite.StartDevServer(ctx, testsuite.DevServerOptions{
+		ExistingPath:     binary,
+		SearchAttributes: temporal.NewSearchAttributes(step.ValueSet(0)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = server.Client().ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		TaskQueue: "nobody", TypedSearchAttributes: temporal.NewSearchAttributes(step.ValueSet(7)),
+	}, "Nothing")
+	if err != nil {
+		t.Error(err)
+	}
+	if err := server.Stop(); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }
 

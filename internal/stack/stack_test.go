@@ -83,6 +83,7 @@ func TestStartFindClose(t *testing.T) {
 	}
 	checkSignedIn(t, s.Addresses)
 	checkUI(t, s.Addresses)
+	checkUse(t, dir, s.Addresses)
 
 	_, err = tryStart(t, stack.Config{Dir: dir})
 	wantFault(t, err, s.Temporal)
@@ -105,21 +106,20 @@ func TestStartFindClose(t *testing.T) {
 	}
 }
 
-// Use finds the running stack, and closing what it returns leaves it running.
-func TestUseFinds(t *testing.T) {
-	dir := t.TempDir()
-	s := start(t, stack.Config{Dir: dir})
+// checkUse asserts that Use finds the running stack, and that closing what it returns leaves it running.
+func checkUse(t *testing.T, dir string, running stack.Addresses) {
+	t.Helper()
 	used, err := stack.Use(t.Context(), stack.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if used.Addresses != s.Addresses {
-		t.Errorf("used %+v, started %+v", used.Addresses, s.Addresses)
+	if used.Addresses != running {
+		t.Errorf("used %+v, started %+v", used.Addresses, running)
 	}
 	if err := used.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := s.Check(t.Context()); err != nil {
+	if err := running.Check(t.Context()); err != nil {
 		t.Errorf("after closing what Use gave: %v", err)
 	}
 }
@@ -156,6 +156,7 @@ func TestDataSurvive(t *testing.T) {
 
 // A stack whose part cannot be kept alive ends, and says why.
 func TestEndsWhenAPartDiesTooOften(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s, err := tryStart(t, stack.Config{Dir: dir, Binary: dyingBinary(t)})
 	if err != nil {
