@@ -38,10 +38,14 @@ func Evaluate(ctx workflow.Context, in EvaluateInput) (Evaluated, error) {
 	return out, err
 }
 
+// subjects are scored, unless nothing is held out to score them on.
 func subjects(in EvaluateInput) []string {
+	if in.Data.Holdout.Sequences == 0 {
+		return nil
+	}
 	out := []string{stage.Base, stage.Candidate}
 	if !in.Live.None() {
 		out = append(out, stage.Live)
 	}
-	return out
+	return append(out, in.Run.Subjects...)
 }

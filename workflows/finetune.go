@@ -58,7 +58,7 @@ func (r *run) decideAndPublish(ctx workflow.Context, res Result) (Result, error)
 		if err != nil {
 			return res, err
 		}
-		res.Gate = decision.Lines
+		res.Gate, res.Table = decision.Lines, decision.Table
 		if !decision.Pass {
 			res.Phase, res.Refused = PhaseRefused, failed(decision.Lines)
 			return res, nil

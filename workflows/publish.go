@@ -54,7 +54,7 @@ func publishVersion(ctx workflow.Context, in PublishInput) (Published, error) {
 	var out Published
 	err := workflow.ExecuteActivity(control(ctx, "write the version"), acts.WriteVersion, stage.VersionInput{
 		RunID: run.RunID, Recipe: run.Recipe, Pins: run.Pins, Data: in.Data.Manifest, Digest: in.Data.Digest,
-		Trained: in.Trained, Decision: in.Decision, BaseDigest: run.BaseDigest,
+		Trained: in.Trained, Scored: in.Evaluated.Scored, Decision: in.Decision,
 	}).Get(ctx, &out.Version)
 	if err != nil {
 		return out, err

@@ -1,6 +1,9 @@
 package workflows
 
-import "github.com/graft-ml/graft/internal/stage"
+import (
+	"github.com/graft-ml/graft/internal/evaluation"
+	"github.com/graft-ml/graft/internal/stage"
+)
 
 // Input of FineTune: a recipe as its team wrote it. The run's id is the workflow's id, which a schedule
 // makes unique for each firing.
@@ -29,20 +32,21 @@ const (
 
 // Result of FineTune. A refusal by the gate is a result, not an error.
 type Result struct {
-	RunID     string           `json:"run_id"`
-	Phase     string           `json:"phase"` // published or refused
-	Published bool             `json:"published"`
-	Version   stage.Version    `json:"version"`
-	Aliases   []stage.Moved    `json:"aliases,omitempty"`
-	Waiting   string           `json:"waiting,omitempty"` // alias that waits for approval
-	Refused   []stage.GateLine `json:"refused,omitempty"` // the lines that failed
-	Gate      []stage.GateLine `json:"gate,omitempty"`
-	Data      stage.Data       `json:"data"`
-	Trained   stage.Trained    `json:"trained"`
-	Scored    []stage.Scored   `json:"scored,omitempty"`
-	Samples   stage.Ref        `json:"samples"`
-	Report    string           `json:"report,omitempty"` // URI
-	Store     string           `json:"store"`            // URI that all keys are below
+	RunID     string                  `json:"run_id"`
+	Phase     string                  `json:"phase"` // published or refused
+	Published bool                    `json:"published"`
+	Version   stage.Version           `json:"version"`
+	Aliases   []stage.Moved           `json:"aliases,omitempty"`
+	Waiting   string                  `json:"waiting,omitempty"` // alias that waits for approval
+	Refused   []stage.GateLine        `json:"refused,omitempty"` // the lines that failed
+	Gate      []stage.GateLine        `json:"gate,omitempty"`
+	Table     []evaluation.Comparison `json:"table,omitempty"` // candidate against base, with intervals
+	Data      stage.Data              `json:"data"`
+	Trained   stage.Trained           `json:"trained"`
+	Scored    []stage.Scored          `json:"scored,omitempty"`
+	Samples   stage.Ref               `json:"samples"`
+	Report    string                  `json:"report,omitempty"` // URI
+	Store     string                  `json:"store"`            // URI that all keys are below
 }
 
 // Inputs and results of the child workflows.

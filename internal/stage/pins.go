@@ -18,18 +18,19 @@ const pinsFormat = "graft.pins/1"
 
 // Pins are what the names in a recipe meant when its run began: graft.pins/1.
 type Pins struct {
-	Format      string   `json:"format"`
-	Run         string   `json:"run"`
-	Source      string   `json:"source"`   // SHA-256 of the recipe as written
-	Recipe      string   `json:"recipe"`   // SHA-256 of recipe.yaml
-	Training    string   `json:"training"` // digest of the fields that change what is trained
-	Set         []string `json:"set,omitempty"`
-	Environment string   `json:"environment,omitempty"`
-	Trigger     string   `json:"trigger,omitempty"`
-	Base        BasePin  `json:"base"`
-	Live        Pin      `json:"live"`
-	Init        Pin      `json:"init"`      // adapter.init_from
-	Reference   Pin      `json:"reference"` // of a preference method, when it is a version
+	Format      string         `json:"format"`
+	Run         string         `json:"run"`
+	Source      string         `json:"source"`   // SHA-256 of the recipe as written
+	Recipe      string         `json:"recipe"`   // SHA-256 of recipe.yaml
+	Training    string         `json:"training"` // digest of the fields that change what is trained
+	Set         []string       `json:"set,omitempty"`
+	Environment string         `json:"environment,omitempty"`
+	Trigger     string         `json:"trigger,omitempty"`
+	Base        BasePin        `json:"base"`
+	Live        Pin            `json:"live"`
+	Init        Pin            `json:"init"`               // adapter.init_from
+	Reference   Pin            `json:"reference"`          // of a preference method, when it is a version
+	Versions    map[string]Pin `json:"versions,omitempty"` // that gate lines name
 }
 
 // BasePin pins a base.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/recipes"
@@ -106,7 +108,35 @@ func (s *Stages) pin(ctx context.Context, in Submission, r *recipes.Recipe) (Pin
 			return p, &userError{fmt.Errorf("reference: %s: no such version is published", r.Reference)}
 		}
 	}
-	return p, nil
+	return p, s.pinGate(ctx, r, &p)
+}
+
+// pinGate pins the versions that gate lines compare with.
+func (s *Stages) pinGate(ctx context.Context, r *recipes.Recipe, p *Pins) error {
+	p.Versions = map[string]Pin{}
+	for _, g := range r.Evaluate.Gate {
+		if g.Ref == "" || g.Ref == Base || g.Ref == Live || g.Ref == recipes.RefInit {
+			continue
+		}
+		pin, err := s.pinVersion(ctx, g.Ref)
+		if err != nil {
+			return err
+		}
+		if pin.None() {
+			return &userError{fmt.Errorf("evaluate.gate: %s: no such version is published", g.Ref)}
+		}
+		p.Versions[g.Ref] = pin
+	}
+	return nil
+}
+
+// subjects are what gate lines name beside base and live.
+func subjects(r *recipes.Recipe, p Pins) []string {
+	out := slices.Sorted(maps.Keys(p.Versions))
+	if slices.ContainsFunc(r.Evaluate.Gate, func(g recipes.GateLine) bool { return g.Ref == recipes.RefInit }) {
+		out = append(out, recipes.RefInit)
+	}
+	return out
 }
 
 // resolved is the short of what is stored.
@@ -120,7 +150,7 @@ func (s *Stages) resolved(ctx context.Context, p Pins, pins Ref) (Resolved, erro
 		RunID: p.Run, Recipe: recipe, Pins: pins, Variant: r.Variant, Method: r.Method,
 		Base: p.Base.URI, BaseDigest: p.Base.Digest, Hardware: r.Resources.Hardware,
 		To: r.Publish.To, Then: r.Publish.Then, Approval: r.Publish.Approval == "required",
-		Live: p.Live, Store: s.Store.URI(""), Samples: r.Evaluate.Samples > 0,
+		Live: p.Live, Subjects: subjects(r, p), Store: s.Store.URI(""), Samples: r.Evaluate.Samples > 0,
 	}, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/graft-ml/graft/datasets"
 	"github.com/graft-ml/graft/internal/checkpoint"
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/recipes"
@@ -80,25 +79,11 @@ func (t *task) candidate(ctx context.Context, manifest Ref) (*protocol.AdapterRe
 	return &protocol.AdapterRef{URI: dir}, nil
 }
 
-// adapter is what a subject scores with; nil is the base.
-func (t *task) adapter(ctx context.Context, in ScoreInput) (*protocol.AdapterRef, error) {
-	switch in.Subject {
-	case Base:
-		return nil, nil
-	case Candidate:
-		return t.candidate(ctx, in.Checkpoint)
-	case Live:
-		return t.s.download(ctx, in.Live, filepath.Join(t.dir, "live"))
-	}
-	return nil, fmt.Errorf("evaluate: unknown subject %q", in.Subject)
-}
-
-// scoreHoldout has the child score the held-out split, or as many sequences of it as the recipe says, and
-// returns the file of its records; "" if nothing is held out.
-func (t *task) scoreHoldout(ctx context.Context, name string, data Ref, digest string, a *protocol.AdapterRef) (protocol.ScoreFile, error) {
+// score has the child score a split, or its first limit sequences, with an adapter; nil is the base.
+func (t *task) score(ctx context.Context, name, split string, limit int, data Ref, digest string, a *protocol.AdapterRef) (protocol.ScoreFile, error) {
 	source := t.s.source(data, digest)
 	res, err := t.do(ctx, name, protocol.Job{Kind: protocol.Score, Score: &protocol.ScoreJob{
-		Data: &source, Splits: []string{datasets.Holdout}, Limit: t.recipe.Evaluate.Limit, Adapter: a,
+		Data: &source, Splits: []string{split}, Limit: limit, Adapter: a,
 	}})
 	if err != nil {
 		return protocol.ScoreFile{}, err

@@ -1,5 +1,10 @@
 package stage
 
+import (
+	"github.com/graft-ml/graft/internal/evaluation"
+	"github.com/graft-ml/graft/recipes"
+)
+
 // These values travel through workflow history: each is a few hundred bytes, at most 4 KB. Big things
 // are named by a Ref.
 
@@ -36,20 +41,21 @@ const MaxRecipe = 64 << 10
 
 // Resolved is the short of what Resolve stored: what the workflow itself needs to know.
 type Resolved struct {
-	RunID      string `json:"run_id"`
-	Recipe     Ref    `json:"recipe"`
-	Pins       Ref    `json:"pins"`
-	Variant    string `json:"variant"`
-	Method     string `json:"method"`
-	Base       string `json:"base"` // URI
-	BaseDigest string `json:"base_digest"`
-	Hardware   string `json:"hardware"` // cpu, 8xh100: names the queue train-<hardware>
-	To         string `json:"to"`       // alias of every published version
-	Then       string `json:"then,omitempty"`
-	Approval   bool   `json:"approval,omitempty"` // Then moves by hand only
-	Live       Pin    `json:"live"`               // when the run began
-	Store      string `json:"store"`              // URI of the run's store
-	Samples    bool   `json:"samples,omitempty"`  // held-out prompts are answered
+	RunID      string   `json:"run_id"`
+	Recipe     Ref      `json:"recipe"`
+	Pins       Ref      `json:"pins"`
+	Variant    string   `json:"variant"`
+	Method     string   `json:"method"`
+	Base       string   `json:"base"` // URI
+	BaseDigest string   `json:"base_digest"`
+	Hardware   string   `json:"hardware"` // cpu, 8xh100: names the queue train-<hardware>
+	To         string   `json:"to"`       // alias of every published version
+	Then       string   `json:"then,omitempty"`
+	Approval   bool     `json:"approval,omitempty"` // Then moves by hand only
+	Live       Pin      `json:"live"`               // when the run began
+	Subjects   []string `json:"subjects,omitempty"` // what the gate names beside base and live
+	Store      string   `json:"store"`              // URI of the run's store
+	Samples    bool     `json:"samples,omitempty"`  // held-out prompts are answered
 }
 
 // PartList is what Prepare works through.
@@ -154,9 +160,9 @@ type Tick struct {
 
 // Subjects of an evaluation.
 const (
-	Candidate = "candidate"
-	Base      = "base"
-	Live      = "live"
+	Candidate = evaluation.Candidate
+	Base      = recipes.RefBase
+	Live      = recipes.RefLive
 )
 
 // ScoreInput scores one subject on the held-out split.
@@ -208,7 +214,9 @@ type GateInput struct {
 type Decision struct {
 	Pass  bool       `json:"pass"`
 	Lines []GateLine `json:"lines"`
-	File  Ref        `json:"file"` // decision.json
+	// Table compares the candidate with the base, with intervals.
+	Table []evaluation.Comparison `json:"table"`
+	File  Ref                     `json:"file"` // decision.json
 }
 
 // GateLine is one line of the gate with its outcome.
@@ -220,14 +228,14 @@ type GateLine struct {
 
 // VersionInput asks for the immutable version.
 type VersionInput struct {
-	RunID      string  `json:"run_id"`
-	Recipe     Ref     `json:"recipe"`
-	Pins       Ref     `json:"pins"`
-	Data       Ref     `json:"data"`
-	Digest     string  `json:"digest"`
-	Trained    Trained `json:"trained"`
-	Decision   Ref     `json:"decision"`
-	BaseDigest string  `json:"base_digest"`
+	RunID    string   `json:"run_id"`
+	Recipe   Ref      `json:"recipe"`
+	Pins     Ref      `json:"pins"`
+	Data     Ref      `json:"data"`
+	Digest   string   `json:"digest"`
+	Trained  Trained  `json:"trained"`
+	Scored   []Scored `json:"scored"`
+	Decision Ref      `json:"decision"`
 }
 
 // Version is a published one.

@@ -3,13 +3,12 @@ package stage
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/graft-ml/graft/datasets"
+	"github.com/graft-ml/graft/internal/evaluation"
 	"github.com/graft-ml/graft/trainer/protocol"
 )
 
@@ -51,7 +50,7 @@ func (s *Stages) Verify(ctx context.Context, in VerifyInput, report Report) (Ver
 }
 
 // compare holds the published files' records to the candidate's and the base's.
-func compare(got, candidate, base map[string]protocol.Record) (Verified, error) {
+func compare(got, candidate, base map[string]evaluation.Row) (Verified, error) {
 	v := Verified{Rows: len(got)}
 	if len(got) == 0 {
 		return v, &UnverifiedError{"no rows were scored"}
@@ -75,7 +74,7 @@ func compare(got, candidate, base map[string]protocol.Record) (Verified, error) 
 }
 
 // distance between two scorings of a row, per token: the largest over its parts. NaN where they do not match.
-func distance(a, b protocol.Record) float64 {
+func distance(a, b evaluation.Row) float64 {
 	if a.Tokens != b.Tokens || (a.Chosen == nil) != (b.Chosen == nil) || (a.Rejected == nil) != (b.Rejected == nil) {
 		return math.NaN()
 	}
@@ -90,7 +89,7 @@ func distance(a, b protocol.Record) float64 {
 }
 
 // verifyScores scores a few sequences: held-out ones, or of the training split if none is held out.
-func (t *task) verifyScores(ctx context.Context, in VerifyInput, name string, a *protocol.AdapterRef) (map[string]protocol.Record, error) {
+func (t *task) verifyScores(ctx context.Context, in VerifyInput, name string, a *protocol.AdapterRef) (map[string]evaluation.Row, error) {
 	split, limit := datasets.Train, verifySequences
 	if in.Candidate.Key != "" {
 		split = datasets.Holdout
@@ -98,31 +97,23 @@ func (t *task) verifyScores(ctx context.Context, in VerifyInput, name string, a 
 			limit = min(limit, n)
 		}
 	}
-	source := t.s.source(in.Data, in.Digest)
-	res, err := t.do(ctx, name, protocol.Job{Kind: protocol.Score, Score: &protocol.ScoreJob{
-		Data: &source, Splits: []string{split}, Limit: limit, Adapter: a,
-	}})
+	file, err := t.score(ctx, name, split, limit, in.Data, in.Digest, a)
 	if err != nil {
 		return nil, err
 	}
-	if res.Stopped || res.Score == nil || len(res.Score.Files) != 1 {
-		return nil, fmt.Errorf("trainer child: scored something else than it was asked to")
-	}
-	data, err := os.ReadFile(res.Score.Files[0].Path)
-	if err != nil {
-		return nil, err
-	}
-	return decodeRecords(data)
+	r, err := t.result(ScoreInput{Subject: name, Digest: in.Digest}, file)
+	return byRow(r), err
 }
 
 // earlier is a subject's records from the evaluation, or scored now if nothing was held out.
-func (t *task) earlier(ctx context.Context, in VerifyInput, records Ref, subject string) (map[string]protocol.Record, error) {
+func (t *task) earlier(ctx context.Context, in VerifyInput, records Ref, subject string) (map[string]evaluation.Row, error) {
 	if records.Key != "" {
 		data, err := t.s.fetch(ctx, records, maxRecords)
 		if err != nil {
 			return nil, err
 		}
-		return decodeRecords(data)
+		r, err := evaluation.Read(bytes.NewReader(data))
+		return byRow(r), err
 	}
 	a, err := t.adapter(ctx, ScoreInput{Subject: subject, Checkpoint: in.Checkpoint})
 	if err != nil {
@@ -134,15 +125,10 @@ func (t *task) earlier(ctx context.Context, in VerifyInput, records Ref, subject
 // maxRecords bounds a file of records: some ten million rows.
 const maxRecords = 4 << 30
 
-func decodeRecords(data []byte) (map[string]protocol.Record, error) {
-	out := map[string]protocol.Record{}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for dec.More() {
-		var r protocol.Record
-		if err := dec.Decode(&r); err != nil {
-			return nil, fmt.Errorf("records: line %d: %w", len(out)+1, err)
-		}
-		out[r.Row] = r
+func byRow(r evaluation.Result) map[string]evaluation.Row {
+	out := make(map[string]evaluation.Row, len(r.Scores))
+	for _, row := range r.Scores {
+		out[row.Row] = row
 	}
-	return out, nil
+	return out
 }

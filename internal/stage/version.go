@@ -11,7 +11,9 @@ import (
 
 	"github.com/graft-ml/graft/adapters"
 	"github.com/graft-ml/graft/adapters/peft"
+	"github.com/graft-ml/graft/datasets"
 	"github.com/graft-ml/graft/internal/checkpoint"
+	"github.com/graft-ml/graft/internal/evaluation"
 	"github.com/graft-ml/graft/internal/hf/safetensors"
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/recipes"
@@ -29,15 +31,17 @@ func (s *Stages) WriteVersion(ctx context.Context, in VersionInput) (Version, er
 	if err != nil {
 		return Version{}, err
 	}
-	decision, err := s.decision(ctx, in.Decision)
+	decision, raw, err := s.decision(ctx, in.Decision)
 	if err != nil {
 		return Version{}, err
 	}
 	dir := filepath.Join(t.dir, "version")
-	if err := ExportPEFT(candidate.URI, dir, t.recipe, t.card(in, decision)); err != nil {
+	origin := t.origin(in)
+	origin.Gate = raw
+	if err := ExportPEFT(candidate.URI, dir, t.recipe, card(t.recipe.Variant, origin, in.Scored, decision)); err != nil {
 		return Version{}, err
 	}
-	m, err := s.registry().Publish(ctx, adapters.Draft{Variant: t.recipe.Variant, Origin: t.origin(in, decision), Dir: dir})
+	m, err := s.registry().Publish(ctx, adapters.Draft{Variant: t.recipe.Variant, Origin: origin, Dir: dir})
 	if err != nil {
 		return Version{}, err
 	}
@@ -55,14 +59,14 @@ func (s *Stages) version(m adapters.Manifest) (Version, error) {
 }
 
 // origin is what the version was made from.
-func (t *task) origin(in VersionInput, d DecisionFile) adapters.Origin {
+func (t *task) origin(in VersionInput) adapters.Origin {
 	o := adapters.Origin{
 		Run: in.RunID, Method: t.recipe.Method, Tokenizer: t.pins.Base.Tokenizer, Steps: in.Trained.Step,
 		Base:    adapters.Ref{URI: t.pins.Base.URI, Digest: in.Trained.BaseDigest},
 		Data:    adapters.Ref{URI: t.s.Store.URI(in.Data.Key), Digest: in.Digest},
 		Recipe:  adapters.Ref{URI: t.s.Store.URI(in.Recipe.Key), Digest: in.Recipe.SHA256},
 		Adapter: adapters.Shape{R: t.recipe.Adapter.R, Alpha: t.recipe.Adapter.Alpha, RSLoRA: t.recipe.Adapter.UseRSLoRA, TargetModules: t.recipe.Adapter.TargetModules},
-		Metrics: d.metrics(Candidate), Gate: d.raw,
+		Metrics: metrics(in.Scored, Candidate),
 	}
 	if !t.pins.Init.None() {
 		o.Parent = fmt.Sprintf("%s@%d", t.pins.Init.Variant, t.pins.Init.Version)
@@ -70,11 +74,23 @@ func (t *task) origin(in VersionInput, d DecisionFile) adapters.Origin {
 	return o
 }
 
-func (t *task) card(in VersionInput, d DecisionFile) peft.Card {
-	o := t.origin(in, d)
+// metrics of a subject by SUITE.METRIC.
+func metrics(scored []Scored, subject string) map[string]float64 {
+	out := map[string]float64{}
+	for _, sc := range scored {
+		for name, value := range sc.Metrics {
+			if sc.Subject == subject {
+				out[datasets.Holdout+"."+name] = value
+			}
+		}
+	}
+	return out
+}
+
+func card(title string, o adapters.Origin, scored []Scored, d evaluation.Decision) peft.Card {
 	c := peft.Card{
-		Title: t.recipe.Variant, Method: o.Method, Run: o.Run, Base: o.Base.Digest, Data: o.Data.Digest, Recipe: o.Recipe.Digest,
-		Parent: o.Parent, Metrics: o.Metrics, Against: d.metrics(Base),
+		Title: title, Method: o.Method, Run: o.Run, Base: o.Base.Digest, Data: o.Data.Digest, Recipe: o.Recipe.Digest,
+		Parent: o.Parent, Metrics: o.Metrics, Against: metrics(scored, Base),
 	}
 	for _, l := range d.Lines {
 		verdict := "fail: "
