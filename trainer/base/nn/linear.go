@@ -18,7 +18,7 @@ func Linear(x *Node, p Projection) *Node {
 	if p.A == nil {
 		return y
 	}
-	return Add(y, MulScalar(MatMulT(MatMulT(x, p.A), p.B), p.Scale))
+	return Add(y, MatMulT(MulScalar(MatMulT(x, p.A), p.Scale), p.B)) // scaled where it is narrow, [n, r]
 }
 
 func weightProduct(x, w *Node, frozen bool) *Node {
