@@ -25,11 +25,12 @@ func (s *Store) fault(op, key string, err error) error {
 	f := &objectstore.Fault{Op: op, URI: s.URI(key)}
 	status, code := answer(err)
 	switch {
-	case code == "NoSuchBucket", code == "InvalidBucketName":
+	case code == "NoSuchBucket", code == "InvalidBucketName", code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch",
+		code == "XAdminUserNotFound": // versitygw: an access key that it does not know, with status 404
 		f.Permanent, f.User, f.Err = true, true, fmt.Errorf("%s: %w", s.where, err)
 	case status == http.StatusPreconditionFailed, status == http.StatusConflict && op == "put":
 		f.Permanent, f.Err = true, fmt.Errorf("%s: %w", s.where, objectstore.ErrPrecondition)
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound && (code == "NoSuchKey" || code == "NotFound"):
 		f.Permanent, f.Err = true, fmt.Errorf("%s: %w", s.where, objectstore.ErrNotFound)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, unsigned(err):
 		f.Permanent, f.User, f.Err = true, true, fmt.Errorf("%s: %w", s.where, err)

@@ -89,7 +89,8 @@ type body struct {
 	r      io.ReadCloser
 	cancel context.CancelFunc
 	stall  *time.Timer
-	broken int // times it broke off
+	broken int   // times it broke off without much progress in between
+	mark   int64 // off when it last did
 
 	sum  uint32  // CRC32C of what was read
 	want *string // what the server says it is, for a whole object
@@ -159,13 +160,19 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// resume opens the rest after cause broke the body off, at most Attempts times in all.
+// enoughProgress, in bytes, between two break-offs makes the second one count as the first.
+const enoughProgress = 256 << 10
+
+// resume opens the rest after cause broke the body off, at most Attempts times without progress.
 func (b *body) resume(cause error) error {
 	b.release()
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF
 	}
-	b.broken++
+	if b.off-b.mark >= enoughProgress {
+		b.broken = 0
+	}
+	b.broken, b.mark = b.broken+1, b.off
 	if err := b.ctx.Err(); err != nil {
 		return err
 	}

@@ -2,22 +2,23 @@ package s3_test
 
 import (
 	"crypto/rand"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/internal/objectstore/s3"
 	"github.com/graft-ml/graft/internal/objectstore/storetest"
+	"github.com/graft-ml/graft/internal/stack/stacktest"
 )
 
-// config is a fresh prefix on a real S3 server.
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+// config is a fresh prefix on a real S3 server, with parts so small that the contract's large objects are multipart.
 func config(t *testing.T) s3.Config {
+	t.Helper()
+	a := stacktest.Setenv(t)
 	cfg := s3.FromEnv()
-	if cfg.Endpoint == "" {
-		t.Skip("no S3")
-	}
-	cfg.Bucket, cfg.Prefix = os.Getenv("TEST_BUCKET"), "test-"+strings.ToLower(rand.Text())
+	cfg.Bucket, cfg.Prefix = a.S3.Bucket, "test-"+strings.ToLower(rand.Text())
 	cfg.PartSize = 5 << 20
 	return cfg
 }
