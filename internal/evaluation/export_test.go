@@ -1,0 +1,4 @@
+package evaluation
+
+// MaxUnits is where rows begin to be drawn in blocks.
+const MaxUnits = maxUnits
