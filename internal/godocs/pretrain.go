@@ -40,7 +40,7 @@ func Pretraining(packages []Package) []Text {
 			kept.Synopsis = ""
 		}
 		texts = append(texts, overview(kept), sources(kept))
-		texts = append(texts, chats(kept)...)
+		texts = append(texts, questions(kept)...)
 	}
 	return texts
 }
@@ -95,8 +95,8 @@ func sources(p Package) Text {
 	return t
 }
 
-// chats asks for the declaration of every fourth documented function.
-func chats(p Package) []Text {
+// questions asks for the declaration of every fourth documented function.
+func questions(p Package) []Text {
 	var texts []Text
 	n := 0
 	for _, d := range p.Decls {
