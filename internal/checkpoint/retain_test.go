@@ -110,7 +110,7 @@ func TestCrashAnywhere(t *testing.T) {
 	dirs := map[string]string{} // written once per attempt and step, not once per trial
 	for step := 10; step <= 50; step += 10 {
 		for _, name := range []string{"a1", "a2"} {
-			dirs[fmt.Sprint(name, step)] = written(t, content(step, name))
+			dirs[dirKey(name, step)] = written(t, content(step, name))
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -152,7 +152,7 @@ func attempt(t *testing.T, s objectstore.Store, name string, policy checkpoint.P
 	m, _, _ := checkpoint.Latest(t.Context(), s, prefix)
 	last = m.Step
 	for step := m.Step + 10; step <= 50; step += 10 {
-		if _, err := checkpoint.Save(t.Context(), s, prefix, name, step, dirs[fmt.Sprint(name, step)], meta(1)); err != nil {
+		if _, err := checkpoint.Save(t.Context(), s, prefix, name, step, dirs[dirKey(name, step)], meta(1)); err != nil {
 			return last
 		}
 		last = step
@@ -162,3 +162,5 @@ func attempt(t *testing.T, s objectstore.Store, name string, policy checkpoint.P
 	}
 	return last
 }
+
+func dirKey(attempt string, step int) string { return fmt.Sprint(attempt, step) }
