@@ -125,9 +125,6 @@ func (d *decoder) checkGate(r *Recipe, g GateLine, at string) {
 	case r.Data.Split.Holdout == 0 && d.good("data.split"):
 		d.faultAt(at, "nothing is held out: data.split.holdout is 0")
 	}
-	if g.Ref != "" && g.Ref != RefBase && g.Ref != RefLive {
-		d.faultInside(at, g.refAt, "not available yet: comparing with %s (base and live are)", g.Ref)
-	}
 	names := metrics[r.Method]
 	switch {
 	case names == nil || slices.Contains(names, g.Metric):

@@ -45,9 +45,10 @@ const gateHelp = `
 SUITE.METRIC OP (NUMBER | REF) [± NUMBER] [@CONFIDENCE%]
 ` + "```" + `
 
-` + "`OP`" + ` is one of > >= < <=, ` + "`REF`" + ` is base or live (without a live version it means base). With @95% the line holds only if
-the one-sided 95 % bound of a paired bootstrap over the held-out examples satisfies it; without it the
-point estimates decide. A value that is not a number, a missing metric or an empty suite fails the line.
+` + "`OP`" + ` is one of > >= < <=. ` + "`REF`" + ` is base, live (without a live version it means base), init (the adapter where
+training starts) or TEAM/VARIANT@VERSION, pinned at submit. With @95% the line holds only if the one-sided 95 %
+bound of a paired bootstrap over the held-out examples satisfies it; without it the point estimates decide.
+A value that is not a number, a missing metric, an empty suite, or too few examples for the confidence fails it.
 
 Metrics: loss (mean negative log-probability of a supervised token, in nats; of the chosen answers for pairs),
 perplexity (its exponential), and for pairs preference_accuracy (the share of pairs whose chosen answer has the
