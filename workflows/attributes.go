@@ -1,13 +1,17 @@
 package workflows
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 )
 
-// Search attributes: the columns and filters of the run list in the Temporal UI. Package internal/stack
-// adds them to namespaces.
+// Search attributes: the columns and filters of the run list in the Temporal UI.
 var (
 	AttrVariant  = temporal.NewSearchAttributeKeyKeyword("GraftVariant")
 	AttrBase     = temporal.NewSearchAttributeKeyKeyword("GraftBase")
@@ -17,6 +21,33 @@ var (
 	AttrEvalLoss = temporal.NewSearchAttributeKeyFloat64("GraftEvalLoss")
 	AttrStep     = temporal.NewSearchAttributeKeyInt64("GraftStep")
 )
+
+// EnsureSearchAttributes adds to a namespace those that it lacks. It changes nothing when all are there,
+// so that a client without the right to add them works too.
+func EnsureSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	there, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return fmt.Errorf("list the search attributes of namespace %s: %w", namespace, err)
+	}
+	missing := map[string]enumspb.IndexedValueType{}
+	for _, k := range []temporal.SearchAttributeKey{AttrVariant, AttrBase, AttrMethod, AttrTeam, AttrPhase, AttrEvalLoss, AttrStep} {
+		kind, ok := there.GetCustomAttributes()[k.GetName()]
+		if ok && kind != k.GetValueType() {
+			return fmt.Errorf("search attribute %s of namespace %s: is %s, must be %s", k.GetName(), namespace, kind, k.GetValueType())
+		}
+		if !ok {
+			missing[k.GetName()] = k.GetValueType()
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
+	if err != nil {
+		return fmt.Errorf("add search attributes to namespace %s: %w", namespace, err)
+	}
+	return nil
+}
 
 // maxKeyword keeps a keyword far below the server's limit of 2 KB for one search attribute.
 const maxKeyword = 255

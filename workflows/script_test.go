@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -102,11 +103,25 @@ func (s *script) Plan(context.Context, stage.PlanInput) (stage.Data, error) {
 	}, nil
 }
 
-func (s *script) Train(ctx context.Context, in stage.TrainInput, last stage.Tick, report stage.Report) ([]stage.Trained, error) {
+func (s *script) Train(ctx context.Context, in stage.TrainInput, last stage.Tick, drain <-chan struct{}, report stage.Report) ([]stage.Trained, error) {
 	s.called("train from %d", last.Checkpoint)
 	run := in.Jobs[0].RunID
 	if s.train != nil {
-		if err := s.train(ctx, last, func(t stage.Tick) { t.RunID = run; report(t) }); err != nil {
+		// Like the trainer, it answers a stopping worker at a step boundary.
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		go func() {
+			select {
+			case <-drain:
+				stop(stage.ErrDrained)
+			case <-ctx.Done():
+			}
+		}()
+		err := s.train(ctx, last, func(t stage.Tick) { t.RunID = run; report(t) })
+		if err != nil && errors.Is(context.Cause(ctx), stage.ErrDrained) {
+			err = stage.ErrDrained
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -3,7 +3,9 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,15 +41,21 @@ func serve(t *testing.T, s *script) client.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	w, err := workflows.NewWorker(c, workflows.Config{Control: true, Data: 2, Hardware: "cpu"}, s.activities())
+	t.Cleanup(work(t, c, s))
+	return c
+}
+
+// work starts a worker; what it returns stops it, once.
+func work(t *testing.T, c client.Client, s *script) func() {
+	t.Helper()
+	w, err := workflows.NewWorker(c, workflows.Config{Control: true, Data: 2, Hardware: "cpu", Drain: 5 * time.Second}, s.activities())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Stop)
-	return c
+	return sync.OnceFunc(w.Stop)
 }
 
 // submit starts a run named after the test.
@@ -146,6 +154,40 @@ func TestServerCancelReachesTheTrainer(t *testing.T) {
 	}
 	if count(s.log(), "cleanup") != 1 {
 		t.Errorf("calls %q", s.log())
+	}
+}
+
+// A worker that is told to stop hands its training over at once: nobody waits for a heartbeat timeout.
+func TestServerStoppedWorkerHandsOver(t *testing.T) {
+	s := newScript()
+	training := make(chan struct{}, 1)
+	s.train = func(ctx context.Context, last stage.Tick, report stage.Report) error {
+		if last.Attempt > 1 {
+			return nil
+		}
+		report(stage.Tick{Phase: workflows.PhaseTraining, Done: 5, Total: 10, Checkpoint: 5})
+		training <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	at := stacktest.Start(t)
+	c, err := client.Dial(client.Options{HostPort: at.Temporal, Namespace: at.Namespace, Logger: quiet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	stop := work(t, c, s)
+	run := submit(t, c)
+	<-training
+	stop()
+	began := time.Now()
+	t.Cleanup(work(t, c, s))
+	var res workflows.Result
+	if err := run.Get(t.Context(), &res); err != nil || !res.Published || !slices.Contains(s.log(), "train from 5") {
+		t.Fatalf("%+v, %v, calls %q", res, err, s.log())
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("the second worker needed %s", took)
 	}
 }
 

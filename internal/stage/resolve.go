@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,7 +84,7 @@ func (s *Stages) pin(ctx context.Context, in Submission, r *recipes.Recipe) (Pin
 	if err != nil {
 		return p, fmt.Errorf("base_model %s: %w", r.BaseModel, err)
 	}
-	p.Base.URI = base.URI
+	p.Base.URI = cmp.Or(base.URI, r.BaseModel)
 	if p.Base.Digest, err = base.Digest(ctx); err != nil {
 		return p, fmt.Errorf("base_model %s: %w", r.BaseModel, err)
 	}

@@ -24,18 +24,37 @@ import (
 // scripted is a trainer child whose "adapter" after step n is a hash chain over the job's seed: like the
 // real one it ends with the same bytes however often it was resumed.
 type scripted struct {
-	mu     sync.Mutex
-	steps  int
-	die    func(step int) error // called before each step
-	jobs   []protocol.Job
-	saved  []int
-	onStep func(step int)
+	mu    sync.Mutex
+	steps int
+	die   func(step int) error // called before each step
+	jobs  []protocol.Job
+	saved []int
+	stop  chan struct{} // closed by Stop
+
+	resumedAt []int // per job
+}
+
+// stopping is closed when Stop was called.
+func (c *scripted) stopping() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stop == nil {
+		c.stop = make(chan struct{})
+	}
+	return c.stop
+}
+
+func (c *scripted) Stop(string, bool, string) error {
+	close(c.stopping())
+	return nil
 }
 
 func (c *scripted) Run(ctx context.Context, job protocol.Job, on func(protocol.Message) error) (protocol.Result, error) {
 	c.mu.Lock()
 	c.jobs = append(c.jobs, job)
+	c.stop = nil
 	c.mu.Unlock()
+	stopping := c.stopping()
 	state, step := fmt.Sprint(job.Train.Seed), 0
 	if job.Train.Resume != "" {
 		data, err := os.ReadFile(filepath.Join(job.Train.Resume, "adapter.safetensors"))
@@ -46,9 +65,16 @@ func (c *scripted) Run(ctx context.Context, job protocol.Job, on func(protocol.M
 			return protocol.Result{}, protocol.Error{Job: job.ID, Class: protocol.Data, Message: err.Error()}
 		}
 	}
+	c.resumedAt = append(c.resumedAt, step)
 	var dir string
 	for ; ; step++ {
-		final := step == c.steps
+		stopped := false
+		select {
+		case <-stopping:
+			stopped = true
+		default:
+		}
+		final := step == c.steps || stopped
 		if final || step > 0 && step%job.Train.SaveSteps == 0 {
 			dir = filepath.Join(job.Scratch, fmt.Sprintf("step-%d", step))
 			if err := write(dir, step, state, job); err != nil {
@@ -76,7 +102,7 @@ func (c *scripted) Run(ctx context.Context, job protocol.Job, on func(protocol.M
 			return protocol.Result{}, err
 		}
 	}
-	return protocol.Result{Job: job.ID, Train: &protocol.TrainResult{Dir: dir, Step: step, Steps: c.steps, AdapterSHA256: state, Last: protocol.Metrics{Loss: 1}}}, nil
+	return protocol.Result{Job: job.ID, Stopped: step < c.steps, Train: &protocol.TrainResult{Dir: dir, Step: step, Steps: c.steps, AdapterSHA256: state, Last: protocol.Metrics{Loss: 1}}}, nil
 }
 
 func write(dir string, step int, state string, job protocol.Job) error {

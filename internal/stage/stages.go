@@ -41,6 +41,9 @@ type Trainer interface {
 	// for it. When ctx ends, the job is stopped at its next step boundary and ctx's error returned. A job that
 	// the child refused or that failed is a protocol.Error; a child that died or hung is a *child.LostError.
 	Run(ctx context.Context, job protocol.Job, on func(protocol.Message) error) (protocol.Result, error)
+	// Stop asks the running job to end at its next step boundary; with checkpoint it leaves one first, and
+	// Run returns a result that says Stopped.
+	Stop(job string, checkpoint bool, reason string) error
 	// Saved tells the child that a checkpoint is stored or given up.
 	Saved(job string, step int)
 	// Renew ends the process, if there is one: the next job gets a fresh one.
@@ -54,6 +57,9 @@ type Report func(Tick)
 
 // ErrLiveMoved: the alias is not what it was expected to be.
 var ErrLiveMoved = errors.New("the live version is not the one that the gate compared with")
+
+// ErrDrained: the worker stops; the work goes on elsewhere, from the checkpoint that was just committed.
+var ErrDrained = errors.New("the worker is stopping")
 
 // StuckError: attempt after attempt ended without a new checkpoint.
 type StuckError struct {

@@ -19,12 +19,13 @@ import (
 const MaxStalled = 8
 
 // Train trains every job to its end, from its newest checkpoint that verifies. last is the final report of
-// the attempt before this one, its Attempt the number of this one.
-func (s *Stages) Train(ctx context.Context, in TrainInput, last Tick, report Report) ([]Trained, error) {
+// the attempt before this one, its Attempt the number of this one. When drain is closed, training stops
+// at its next step boundary with a checkpoint, and the error is ErrDrained.
+func (s *Stages) Train(ctx context.Context, in TrainInput, last Tick, drain <-chan struct{}, report Report) ([]Trained, error) {
 	if len(in.Jobs) != 1 {
 		return nil, fmt.Errorf("train: %d jobs: exactly one is trained at a time", len(in.Jobs))
 	}
-	out, err := s.train(ctx, in.Jobs[0], last, report)
+	out, err := s.train(ctx, in.Jobs[0], last, drain, report)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ type attempt struct {
 	report Report
 }
 
-func (s *Stages) train(ctx context.Context, in TrainJob, last Tick, report Report) (Trained, error) {
+func (s *Stages) train(ctx context.Context, in TrainJob, last Tick, drain <-chan struct{}, report Report) (Trained, error) {
 	if done, err := s.trainedBefore(ctx, in); err == nil || !errors.Is(err, objectstore.ErrNotFound) {
 		return done, err
 	}
@@ -56,7 +57,7 @@ func (s *Stages) train(ctx context.Context, in TrainJob, last Tick, report Repor
 	if err != nil {
 		return Trained{}, err
 	}
-	out, err := a.run(ctx)
+	out, err := a.run(ctx, drain)
 	if err != nil {
 		a.note(err)
 		// What this attempt left uncommitted is its own: nobody else will ever refer to it.
@@ -107,7 +108,7 @@ func (a *attempt) progress(last Tick) error {
 	return nil
 }
 
-func (a *attempt) run(ctx context.Context) (Trained, error) {
+func (a *attempt) run(ctx context.Context, drain <-chan struct{}) (Trained, error) {
 	job, err := a.job(ctx)
 	if err != nil {
 		return Trained{}, err
@@ -115,19 +116,38 @@ func (a *attempt) run(ctx context.Context) (Trained, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	up := a.startUploads(ctx, cancel)
+	stopDraining := a.onDrain(job.ID, drain)
 	res, err := a.s.Trainer.Run(ctx, job, func(m protocol.Message) error { return a.heard(ctx, up, m) })
+	drained := stopDraining()
 	last, upErr := up.finish()
 	switch {
 	case upErr != nil: // it stopped the job
 		return Trained{}, upErr
 	case err != nil:
 		return Trained{}, err
+	case drained && res.Stopped:
+		return Trained{}, fmt.Errorf("stopped at step %d: %w", last, ErrDrained)
 	case res.Train == nil || res.Stopped:
 		return Trained{}, fmt.Errorf("trainer child: the job ended early, stopped at step %d", last)
 	case last != res.Train.Step:
 		return Trained{}, fmt.Errorf("trainer child: ended at step %d, its last checkpoint is of step %d", res.Train.Step, last)
 	}
 	return a.done(ctx, *res.Train)
+}
+
+// onDrain stops the job when drain is closed. The returned function ends the watch and says whether it was.
+func (a *attempt) onDrain(job string, drain <-chan struct{}) func() bool {
+	ended, watched := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		select {
+		case <-drain:
+			a.s.Trainer.Stop(job, true, ErrDrained.Error()) // a child that is gone has stopped already
+			watched <- true
+		case <-ended:
+			watched <- false
+		}
+	}()
+	return func() bool { close(ended); return <-watched }
 }
 
 // heard takes in what the child says while it trains.

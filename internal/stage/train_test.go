@@ -19,7 +19,7 @@ func train(t *testing.T, s *stage.Stages, in stage.TrainInput) (stage.Trained, i
 	var last stage.Tick
 	for attempt := 1; ; attempt++ {
 		last.Attempt = attempt
-		out, err := s.Train(t.Context(), in, last, func(tick stage.Tick) { last = tick })
+		out, err := s.Train(t.Context(), in, last, nil, func(tick stage.Tick) { last = tick })
 		if err == nil {
 			return out[0], attempt, nil
 		}
@@ -79,7 +79,7 @@ func TestTrainAgainIsFree(t *testing.T) {
 		t.Errorf("again %+v after %+v, %d jobs, %v", again, first, len(c.jobs), err)
 	}
 	in.Jobs[0].Digest = "d2"
-	if _, err := s.Train(t.Context(), in, stage.Tick{Attempt: 1}, func(stage.Tick) {}); err == nil || !strings.Contains(err.Error(), "a run of its own") {
+	if _, err := s.Train(t.Context(), in, stage.Tick{Attempt: 1}, nil, func(stage.Tick) {}); err == nil || !strings.Contains(err.Error(), "a run of its own") {
 		t.Errorf("other data under the same run: %v", err)
 	}
 }
@@ -132,7 +132,7 @@ func TestTrainStoppedByAnotherAttempt(t *testing.T) {
 		return nil
 	}
 	s := newStages(t, store, c)
-	_, err := s.Train(t.Context(), resolved(t, s, "r1"), stage.Tick{Attempt: 1}, func(stage.Tick) {})
+	_, err := s.Train(t.Context(), resolved(t, s, "r1"), stage.Tick{Attempt: 1}, nil, func(stage.Tick) {})
 	if !errors.Is(err, objectstore.ErrLostRace) {
 		t.Errorf("the attempt that lost the fence ended with %v", err)
 	}
@@ -151,7 +151,7 @@ func TestTrainThroughFaultsAtEveryWrite(t *testing.T) {
 			s := newStages(t, inner, &scripted{steps: 10})
 			in := resolved(t, s, "r1")
 			s.Store = fault.New(inner, uint64(n), fault.At(n, action))
-			if _, err := s.Train(t.Context(), in, stage.Tick{Attempt: 1}, func(stage.Tick) {}); errors.Is(err, fault.ErrCrashed) {
+			if _, err := s.Train(t.Context(), in, stage.Tick{Attempt: 1}, nil, func(stage.Tick) {}); errors.Is(err, fault.ErrCrashed) {
 				s.Store = inner // a new process
 			}
 			got, _, err := train(t, s, in)
@@ -159,6 +159,32 @@ func TestTrainThroughFaultsAtEveryWrite(t *testing.T) {
 				t.Fatalf("action %v at write %d: %+v, %v", action, n, got, err)
 			}
 		}
+	}
+}
+
+func TestDrainLeavesACheckpoint(t *testing.T) {
+	want := undisturbed(t)
+	drain := make(chan struct{})
+	c := &scripted{steps: 10}
+	s := newStages(t, newStore(), c)
+	in := resolved(t, s, "r1")
+	c.die = func(step int) error {
+		if step == 5 && len(c.jobs) == 1 {
+			close(drain)
+			<-c.stopping() // the worker's word has arrived
+		}
+		return nil
+	}
+	_, err := s.Train(t.Context(), in, stage.Tick{Attempt: 1}, drain, func(stage.Tick) {})
+	if !errors.Is(err, stage.ErrDrained) {
+		t.Fatalf("drained: %v", err)
+	}
+	got, _, err := train(t, s, in)
+	if err != nil || got.AdapterSHA256 != want.AdapterSHA256 {
+		t.Errorf("went on to %+v, %v", got, err)
+	}
+	if !strings.Contains(c.jobs[1].Train.Resume, "resume") || c.resumedAt[1] != 5 {
+		t.Errorf("resumed at %v", c.resumedAt)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/graft-ml/graft/internal/stage"
 )
 
@@ -24,9 +26,9 @@ type Preparer interface {
 	Plan(ctx context.Context, in stage.PlanInput) (stage.Data, error)
 }
 
-// Trainer trains; last is what the attempt before said of itself.
+// Trainer trains; last is what the attempt before said of itself, drain is closed when the worker stops.
 type Trainer interface {
-	Train(ctx context.Context, in stage.TrainInput, last stage.Tick, report stage.Report) ([]stage.Trained, error)
+	Train(ctx context.Context, in stage.TrainInput, last stage.Tick, drain <-chan struct{}, report stage.Report) ([]stage.Trained, error)
 }
 
 // Evaluator scores and decides.
@@ -85,26 +87,26 @@ func (a *Activities) Plan(ctx context.Context, in stage.PlanInput) (stage.Data, 
 
 // Train trains until the end, from the newest checkpoint that verifies.
 func (a *Activities) Train(ctx context.Context, in stage.TrainInput) ([]stage.Trained, error) {
-	w := a.watch(ctx)
+	w := a.watch(ctx, true)
 	defer w.stop()
-	out, err := a.Trainer.Train(w.ctx, in, w.last, w.report)
-	return out, Classify(err)
+	out, err := a.Trainer.Train(w.ctx, in, w.last, activity.GetWorkerStopChannel(ctx), w.report)
+	return out, w.classify(err)
 }
 
 // Score writes one subject's records.
 func (a *Activities) Score(ctx context.Context, in stage.ScoreInput) (stage.Scored, error) {
-	w := a.watch(ctx)
+	w := a.watch(ctx, false)
 	defer w.stop()
 	out, err := a.Evaluator.Score(w.ctx, in, w.report)
-	return out, Classify(err)
+	return out, w.classify(err)
 }
 
 // Sample lets base and candidate answer the same prompts.
 func (a *Activities) Sample(ctx context.Context, in stage.SampleInput) (stage.Sampled, error) {
-	w := a.watch(ctx)
+	w := a.watch(ctx, false)
 	defer w.stop()
 	out, err := a.Evaluator.Sample(w.ctx, in, w.report)
-	return out, Classify(err)
+	return out, w.classify(err)
 }
 
 // Gate decides over the records.
@@ -121,10 +123,10 @@ func (a *Activities) WriteVersion(ctx context.Context, in stage.VersionInput) (s
 
 // Verify scores the version's files, as downloaded, in a fresh process.
 func (a *Activities) Verify(ctx context.Context, in stage.VerifyInput) (stage.Verified, error) {
-	w := a.watch(ctx)
+	w := a.watch(ctx, false)
 	defer w.stop()
 	out, err := a.Publisher.Verify(w.ctx, in, w.report)
-	return out, Classify(err)
+	return out, w.classify(err)
 }
 
 // MoveAlias moves an alias by compare-and-swap.
@@ -153,10 +155,10 @@ func (a *Activities) Cleanup(ctx context.Context, in stage.CleanupInput) (stage.
 
 // beating runs a call that reports nothing itself, under heartbeats.
 func beating[In, Out any](ctx context.Context, a *Activities, in In, call func(context.Context, In) (Out, error)) (Out, error) {
-	w := a.watch(ctx)
+	w := a.watch(ctx, false)
 	defer w.stop()
 	out, err := call(w.ctx, in)
-	return out, Classify(err)
+	return out, w.classify(err)
 }
 
 // beatEvery is how often a heartbeat goes out, whether or not there is news.

@@ -22,6 +22,7 @@ const (
 	Permanent    = "Permanent"    // a fault that repeating cannot mend. Never retried
 	TrainerStuck = "TrainerStuck" // several attempts in a row without a new checkpoint. Never retried
 	TrainerLost  = "TrainerLost"  // the trainer child died or hung. Retried from the newest checkpoint
+	Drained      = "Drained"      // the worker stops. Retried elsewhere at once
 	Unavailable  = "Unavailable"  // anything else: store, network, machine. Retried with back-off
 )
 
@@ -40,7 +41,7 @@ func Classify(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) && !errors.Is(err, stage.ErrDrained) {
 		return temporal.NewCanceledError(err.Error())
 	}
 	kind := kindOf(err)
@@ -54,6 +55,8 @@ func kindOf(err error) string {
 	var unverified *stage.UnverifiedError
 	var lost *child.LostError
 	switch {
+	case errors.Is(err, stage.ErrDrained):
+		return Drained
 	case errors.Is(err, stage.ErrLiveMoved):
 		return LiveMoved
 	case errors.As(err, &stuck):

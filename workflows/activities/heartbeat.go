@@ -2,6 +2,8 @@ package activities
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -30,9 +32,14 @@ type watcher struct {
 	sent time.Time
 }
 
-// watch begins to heartbeat; stop ends it. The heartbeat's answer is how a cancellation arrives.
-func (a *Activities) watch(ctx context.Context) *watcher {
-	w := &watcher{ctx: ctx, tell: a.Tell, done: make(chan struct{})}
+// watch begins to heartbeat; stop ends it. The heartbeat's answer is how a cancellation arrives. When the
+// worker stops, w.ctx ends too, unless the activity takes care of that itself (drains).
+func (a *Activities) watch(ctx context.Context, drains bool) *watcher {
+	w := &watcher{tell: a.Tell, done: make(chan struct{})}
+	quit := func(error) {}
+	if w.ctx = ctx; !drains {
+		w.ctx, quit = context.WithCancelCause(ctx)
+	}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &w.last); err != nil {
 			activity.GetLogger(ctx).Warn("heartbeat of the attempt before is unreadable", "error", err)
@@ -42,12 +49,13 @@ func (a *Activities) watch(ctx context.Context) *watcher {
 	w.last.Attempt = int(activity.GetInfo(ctx).Attempt)
 	w.tick.Attempt = w.last.Attempt
 	w.wg.Add(1)
-	go w.beat()
+	go w.beat(activity.GetWorkerStopChannel(ctx), quit)
 	return w
 }
 
-func (w *watcher) beat() {
+func (w *watcher) beat(stopping <-chan struct{}, quit func(error)) {
 	defer w.wg.Done()
+	defer quit(nil)
 	every := time.NewTicker(beatEvery)
 	defer every.Stop()
 	for {
@@ -57,6 +65,9 @@ func (w *watcher) beat() {
 		activity.RecordHeartbeat(w.ctx, tick)
 		select {
 		case <-every.C:
+		case <-stopping:
+			quit(stage.ErrDrained)
+			stopping = nil
 		case <-w.done:
 			return
 		}
@@ -95,4 +106,12 @@ func (w *watcher) signal(t stage.Tick) {
 func (w *watcher) stop() {
 	close(w.done)
 	w.wg.Wait()
+}
+
+// classify is Classify, for a call under w: one that ended because the worker stops is not cancelled.
+func (w *watcher) classify(err error) error {
+	if err != nil && errors.Is(context.Cause(w.ctx), stage.ErrDrained) && !errors.Is(err, stage.ErrDrained) {
+		err = fmt.Errorf("%w: %w", stage.ErrDrained, err)
+	}
+	return Classify(err)
 }
