@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/graft-ml/graft/recipes"
 )
 
 // Exit statuses, documented in the user guide.
@@ -42,6 +44,9 @@ func report(w io.Writer, err error) int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(w, "graft: interrupted")
 		return exitSignal
+	case errors.As(err, new(recipes.Faults)): // places come first on each line, so that editors can jump to them
+		fmt.Fprintln(w, err)
+		return exitUser
 	case errors.As(err, &usage), errors.As(err, &fault) && fault.UserFault():
 		fmt.Fprintf(w, "graft: %v\n", err)
 		return exitUser
