@@ -12,10 +12,12 @@ import (
 // maxSignature keeps a signature to what fits a prompt, in bytes; longer ones end with a line "...".
 const maxSignature = 400
 
+// packageDocs strips the comments inside the declarations it prints: d's syntax tree is of no use after it.
 func packageDocs(d *doc.Package) []Doc {
 	var docs []Doc
 	add := func(symbol, kind string, decl ast.Decl, text string) {
 		text = strings.TrimSpace(text)
+		stripComments(decl)
 		if text != "" {
 			docs = append(docs, Doc{d.ImportPath, symbol, kind, signature(decl), text})
 		}
@@ -44,7 +46,21 @@ func packageDocs(d *doc.Package) []Doc {
 	return docs
 }
 
-// signature prints a declaration without its body and comments.
+func stripComments(decl ast.Decl) {
+	ast.Inspect(decl, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			n.Doc, n.Comment = nil, nil
+		case *ast.ValueSpec:
+			n.Doc, n.Comment = nil, nil
+		case *ast.TypeSpec:
+			n.Doc, n.Comment = nil, nil
+		}
+		return true
+	})
+}
+
+// signature prints a declaration without its body and its own comment; those of fields come where the printer puts them.
 func signature(decl ast.Decl) string {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
