@@ -9,10 +9,13 @@ const chunkElements = 32 << 20
 // targets [n] int32; to [n]. Only one chunk's logits exist at a time: with more chunks than one, the backward pass
 // computes them again. With frozen no gradient flows into head.
 func TargetLogProbs(x, head, targets *Node, frozen bool) *Node {
-	n, vocab := x.Shape().Dim(0), head.Shape().Dim(0)
+	return targetLogProbs(x, head, targets, frozen, max(1, chunkElements/head.Shape().Dim(0)))
+}
+
+func targetLogProbs(x, head, targets *Node, frozen bool, chunk int) *Node {
+	n := x.Shape().Dim(0)
 	picked := Gather(head, ExpandAxes(targets, -1)) // [n, hidden]
 	scores := ReduceSum(Mul(x, picked), -1)         // [n] the logits of the targets alone
-	chunk := max(1, min(n, chunkElements/vocab))
 	var parts []*Node
 	for from := 0; from < n; from += chunk {
 		part := Slice(x, AxisRange(from, min(from+chunk, n))) // [chunk, hidden]
