@@ -78,13 +78,16 @@ type credentials struct {
 
 const credentialsFormat = "graft.s3-credentials/1"
 
+// accessKey owns the buckets: it stays the same, so that a lost credentials file loses no data.
+const accessKey = "graft"
+
 // loadCredentials reads the directory's own S3 credentials, and makes them the first time. Call it with the lock held.
 func loadCredentials(dir string) (credentials, error) {
 	c, err := readCredentials(dir)
 	if !errors.Is(err, os.ErrNotExist) {
 		return c, err
 	}
-	c = credentials{Format: credentialsFormat, AccessKey: "graft-" + rand.Text()[:10], SecretKey: rand.Text() + rand.Text()}
+	c = credentials{Format: credentialsFormat, AccessKey: accessKey, SecretKey: rand.Text() + rand.Text()}
 	return c, writeJSON(credentialsPath(dir), c)
 }
 

@@ -100,6 +100,9 @@ func describeHolder(dir string) string {
 	if err != nil || s.PID == 0 {
 		return "still starting or stopping"
 	}
+	if !alive(s.PID) {
+		return fmt.Sprintf("process %d is gone, but what it started has not ended: processes %d and %d", s.PID, s.Temporal.PID, s.S3.PID)
+	}
 	return fmt.Sprintf("process %d, Temporal %s, UI %s; stop it first, or name another directory", s.PID, s.Temporal.Address, s.UI)
 }
 
