@@ -271,6 +271,13 @@ func TestNothingTwice(t *testing.T) {
 	if res, err := p.Plan(ctx, l.Key); err != nil || res.Reused {
 		t.Fatalf("another split has the same plan: %+v, %v", res, err)
 	}
+	spec.Datasets[0].Name, spec.OnInvalid = "renamed", datasets.OnInvalidDrop
+	if l, err = p.List(ctx, spec); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := p.Parts(ctx, l.Key, 0, l.Parts, 1); err != nil || done.Reused != done.Parts {
+		t.Fatalf("another name: %+v, %v, want all parts reused", done, err)
+	}
 	write(t, filepath.Join(input, "part-3.parquet"), 2, []answerRow{answer("new", "row")})
 	if l, err = p.List(ctx, packed(input)); err != nil {
 		t.Fatal(err)

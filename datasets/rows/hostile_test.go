@@ -195,6 +195,20 @@ func TestPageClaims(t *testing.T) {
 	checkFault(t, err)
 }
 
+func TestChecksum(t *testing.T) {
+	bad := goldens(t)["checksum.parquet"]
+	at := bytes.Index(bad, []byte("text 2"))
+	if at < 0 {
+		t.Fatal("no page has the text")
+	}
+	bad[at] = 'T'
+	err := consume(bad)
+	if err == nil || !strings.Contains(err.Error(), "wrong checksum") {
+		t.Fatalf("error %v", err)
+	}
+	checkFault(t, err)
+}
+
 // An error of the store below comes out as it is.
 func TestStoreError(t *testing.T) {
 	good := goldens(t)["snappy.parquet"]

@@ -90,8 +90,8 @@ func want(i int) []any {
 
 func TestPyArrow(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.parquet")
-	if len(files) != 8 {
-		t.Fatalf("%d golden files, want 8", len(files))
+	if len(files) != 9 {
+		t.Fatalf("%d golden files, want 9", len(files))
 	}
 	for _, name := range files {
 		t.Run(filepath.Base(name), func(t *testing.T) {

@@ -41,3 +41,4 @@ for codec in ["none", "snappy", "zstd", "gzip", "lz4", "brotli"]:
 pq.write_table(table, "v2-delta.parquet", row_group_size=7, data_page_version="2.0", use_dictionary=False,
                column_encoding={"id": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY"}, data_page_size=64)
 pq.write_table(table, "legacy-list.parquet", row_group_size=20, use_compliant_nested_type=False, version="1.0")
+pq.write_table(table, "checksum.parquet", row_group_size=7, compression="none", write_page_checksum=True)
