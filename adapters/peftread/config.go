@@ -109,24 +109,28 @@ func (p *parser) names(name string) []string {
 	return list
 }
 
-// off are the values that switch an option off; others change what the tensors mean.
+// off are the values that switch an option off; others change what the tensors mean, or the base below them (PiSSA and its like keep
+// only what is left of the base's weights).
 var off = map[string][]string{
 	"bias":                    {`"none"`},
 	"use_dora":                {"false"},
 	"use_qalora":              {"false"},
-	"use_bdlora":              {"null"},
+	"use_bdlora":              {"false"},
 	"lora_bias":               {"false"},
 	"fan_in_fan_out":          {"false"},
-	"modules_to_save":         {"null", "[]"},
-	"rank_pattern":            {"null", "{}"},
-	"alpha_pattern":           {"null", "{}"},
-	"layer_replication":       {"null"},
-	"alora_invocation_tokens": {"null"},
-	"arrow_config":            {"null"},
-	"megatron_config":         {"null"},
-	"trainable_token_indices": {"null"},
-	"layers_to_transform":     {"null"},
-	"lora_ga_config":          {"null"},
+	"init_lora_weights":       {"true", "false", `"gaussian"`, `"orthogonal"`},
+	"modules_to_save":         {"[]"},
+	"rank_pattern":            {"{}"},
+	"alpha_pattern":           {"{}"},
+	"layer_replication":       {"[]"},
+	"layers_to_transform":     {"[]"},
+	"alora_invocation_tokens": {"[]"},
+	"trainable_token_indices": {"[]", "{}"},
+	"arrow_config":            {},
+	"kasa_config":             {},
+	"megatron_config":         {},
+	"monteclora_config":       {},
+	"velora_config":           {},
 }
 
 func (p *parser) refuse() {
