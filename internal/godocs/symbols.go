@@ -55,6 +55,10 @@ func stripComments(decl ast.Decl) {
 			n.Doc, n.Comment = nil, nil
 		case *ast.TypeSpec:
 			n.Doc, n.Comment = nil, nil
+		case *ast.StructType:
+			n.Incomplete = false // prints as a comment
+		case *ast.InterfaceType:
+			n.Incomplete = false
 		}
 		return true
 	})
