@@ -100,7 +100,7 @@ func TestFusedOrder(t *testing.T) {
 	if b.Name != "model.layers.0.mlp.experts.down_proj.lora_B" || fmt.Sprint(b.Shape) != "[3 4 2]" {
 		t.Fatalf("%s %v", b.Name, b.Shape)
 	}
-	const e, o, k = 2, 1, 1
+	const e, o, k = 1, 1, 0
 	if got, want := b.Data[(e*4+o)*2+k], float32(o*6+k*3+e); got != want {
 		t.Errorf("B[e=%d, o=%d, k=%d] is %g, want element %g of the file", e, o, k, got, want)
 	}
