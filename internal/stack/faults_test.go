@@ -97,12 +97,14 @@ func TestBinaryIsFoundByEnvironment(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	dir := t.TempDir()
-	s := start(t, stack.Config{Dir: dir, ExternalTemporal: stacktest.Start(t).Temporal})
+	cfg := stack.Config{Dir: dir, ExternalTemporal: stacktest.Start(t).Temporal}
+	s := start(t, cfg)
 	path := filepath.Join(dir, "s3-credentials.json")
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
+	putObject(t, s.Addresses, "kept", "bytes")
 	if s.UI != "" || s.Temporal != stacktest.Start(t).Temporal {
 		t.Errorf("an external Temporal: %+v", s.Addresses)
 	}
@@ -112,8 +114,19 @@ func TestCredentials(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"format":"graft.s3-credentials/2"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = tryStart(t, stack.Config{Dir: dir})
+	_, err = tryStart(t, cfg)
 	wantFault(t, err, path+": not graft.s3-credentials/1")
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, cfg)
+	if again.S3.SecretKey == s.S3.SecretKey {
+		t.Error("the lost secret is the new one")
+	}
+	if _, err := store(t, again.Addresses).Stat(t.Context(), "kept"); err != nil {
+		t.Errorf("with new credentials: %v", err)
+	}
 }
 
 // Servers that the user names are used, and neither a directory nor a binary is needed.

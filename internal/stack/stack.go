@@ -14,7 +14,8 @@ import (
 // Stack is a Temporal and an S3 to work with: started here (Start), found running (Use), or named by the user.
 type Stack struct {
 	Addresses
-	Dir string // "" when nothing was started and nothing found
+	Dir   string // "" when nothing was started and nothing found
+	Found bool   // it ran already: Close leaves it running
 
 	cfg      Config
 	lock     *os.File
@@ -45,24 +46,6 @@ func Start(ctx context.Context, cfg Config) (*Stack, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// Use returns the stack that runs in cfg.Dir, or starts one. Close of one that was found leaves it running.
-func Use(ctx context.Context, cfg Config) (*Stack, error) {
-	if err := cfg.complete(); err != nil {
-		return nil, err
-	}
-	if len(cfg.ports()) == 0 {
-		return Start(ctx, cfg)
-	}
-	a, err := Find(ctx, cfg.Dir)
-	if errors.Is(err, ErrNotRunning) {
-		return Start(ctx, cfg)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &Stack{Addresses: a, Dir: cfg.Dir, cfg: cfg, closed: make(chan struct{})}, nil
 }
 
 func (s *Stack) start(ctx context.Context) (err error) {

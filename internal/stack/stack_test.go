@@ -113,12 +113,21 @@ func checkUse(t *testing.T, dir string, running stack.Addresses) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if used.Addresses != running {
-		t.Errorf("used %+v, started %+v", used.Addresses, running)
+	if used.Addresses != running || !used.Found {
+		t.Errorf("used %+v, started %+v", used, running)
 	}
 	if err := used.Close(); err != nil {
 		t.Error(err)
 	}
+	mixed, err := stack.Use(t.Context(), stack.Config{Dir: dir, ExternalS3: "aws", Bucket: "mine"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mixed.Temporal != running.Temporal || mixed.S3 != (stack.S3{Bucket: "mine"}) {
+		t.Errorf("with an S3 of the user's: %+v", mixed.Addresses)
+	}
+	_, err = stack.Use(t.Context(), stack.Config{Dir: dir, UIPort: 1})
+	wantFault(t, err, "port 1 for the Temporal Web UI")
 	if err := running.Check(t.Context()); err != nil {
 		t.Errorf("after closing what Use gave: %v", err)
 	}
