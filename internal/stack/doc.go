@@ -11,6 +11,8 @@
 //
 // The lock is inherited by the children, so a directory is free only when the last of them is gone. Data survive
 // kill -9 of any of these processes: SQLite commits with fsync, and an S3 object appears whole or not at all.
+// After a power cut Temporal's file is whole too, but the S3 server leaves the moment of writing to the operating
+// system: objects of the last half minute may be missing.
 //
 // A Temporal or an S3 that the user names (Config.ExternalTemporal, Config.ExternalS3) is used instead, and
 // nothing is started for it.
