@@ -23,7 +23,7 @@ func QueueTrain(hardware string) string { return "graft-train-" + hardware }
 
 const (
 	// heartbeat: a worker that is silent for so long is taken for dead and its activity begins again elsewhere.
-	// Activities beat every few seconds.
+	// Activities beat every few seconds, short ones too: a worker that dies in one costs this and not its timeout.
 	heartbeat = 20 * time.Second
 
 	controlTimeout = 5 * time.Minute
@@ -57,7 +57,8 @@ func trainPolicy() *temporal.RetryPolicy {
 // control: short calls on the workflows' own queue.
 func control(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: controlTimeout, RetryPolicy: storePolicy(), WaitForCancellation: true, Summary: summary,
+		StartToCloseTimeout: controlTimeout, HeartbeatTimeout: heartbeat,
+		RetryPolicy: storePolicy(), WaitForCancellation: true, Summary: summary,
 	})
 }
 

@@ -62,7 +62,10 @@ type Tell func(ctx context.Context, t stage.Tick) error
 
 // Probe refuses a store that does not enforce conditional writes.
 func (a *Activities) Probe(ctx context.Context, runID string) error {
-	return Classify(a.Runs.Probe(ctx, runID))
+	_, err := beating(ctx, a, runID, func(ctx context.Context, runID string) (struct{}, error) {
+		return struct{}{}, a.Runs.Probe(ctx, runID)
+	})
+	return err
 }
 
 // Resolve pins everything a recipe names and stores it.
@@ -111,14 +114,12 @@ func (a *Activities) Sample(ctx context.Context, in stage.SampleInput) (stage.Sa
 
 // Gate decides over the records.
 func (a *Activities) Gate(ctx context.Context, in stage.GateInput) (stage.Decision, error) {
-	out, err := a.Evaluator.Gate(ctx, in)
-	return out, Classify(err)
+	return beating(ctx, a, in, a.Evaluator.Gate)
 }
 
 // WriteVersion commits the immutable version, once for a run.
 func (a *Activities) WriteVersion(ctx context.Context, in stage.VersionInput) (stage.Version, error) {
-	out, err := a.Publisher.WriteVersion(ctx, in)
-	return out, Classify(err)
+	return beating(ctx, a, in, a.Publisher.WriteVersion)
 }
 
 // Verify scores the version's files, as downloaded, in a fresh process.
@@ -131,26 +132,22 @@ func (a *Activities) Verify(ctx context.Context, in stage.VerifyInput) (stage.Ve
 
 // MoveAlias moves an alias by compare-and-swap.
 func (a *Activities) MoveAlias(ctx context.Context, in stage.AliasInput) (stage.Moved, error) {
-	out, err := a.Publisher.MoveAlias(ctx, in)
-	return out, Classify(err)
+	return beating(ctx, a, in, a.Publisher.MoveAlias)
 }
 
 // Pin says what an alias means now.
 func (a *Activities) Pin(ctx context.Context, in stage.PinInput) (stage.Pin, error) {
-	out, err := a.Publisher.Pin(ctx, in)
-	return out, Classify(err)
+	return beating(ctx, a, in, a.Publisher.Pin)
 }
 
 // Report writes the HTML report.
 func (a *Activities) Report(ctx context.Context, in stage.ReportInput) (stage.Reported, error) {
-	out, err := a.Runs.Report(ctx, in)
-	return out, Classify(err)
+	return beating(ctx, a, in, a.Runs.Report)
 }
 
 // Cleanup removes what attempts of a run left half done.
 func (a *Activities) Cleanup(ctx context.Context, in stage.CleanupInput) (stage.Cleaned, error) {
-	out, err := a.Runs.Cleanup(ctx, in)
-	return out, Classify(err)
+	return beating(ctx, a, in, a.Runs.Cleanup)
 }
 
 // beating runs a call that reports nothing itself, under heartbeats.
