@@ -3,8 +3,6 @@ package loss
 import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph" //nolint:staticcheck // graph code reads as mathematics
-
-	"github.com/graft-ml/graft/trainer/base/nn"
 )
 
 // SFTGraph is SFT on nodes: logProbs and supervised [rows, len] float32, to a scalar.
@@ -61,9 +59,6 @@ func smoothed(x, smoothing *Node) (clean, flipped *Node) {
 	return Neg(Mul(OneMinus(smoothing), logSigmoidGraph(x))), Neg(Mul(smoothing, logSigmoidGraph(Neg(x))))
 }
 
-// logSigmoidGraph has its gradient σ(-x) written out, for that of min and abs is not ½ at 0, which is where every DPO
-// starts: policy and reference are the same then.
-func logSigmoidGraph(x *Node) *Node {
-	value := func(x *Node) *Node { return Sub(MinScalar(x, 0), Log1P(Exp(Neg(Abs(x))))) }
-	return nn.Custom(x, value, func(dy *Node) *Node { return Mul(dy, Sigmoid(Neg(x))) })
-}
+// logSigmoidGraph is log σ(x) without overflow. Its gradient is right at 0 too, where every preference run starts because
+// policy and reference are the same there: Abs gives 0 and Min shares a tie out.
+func logSigmoidGraph(x *Node) *Node { return Sub(MinScalar(x, 0), Log1P(Exp(Neg(Abs(x))))) }

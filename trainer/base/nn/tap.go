@@ -51,10 +51,3 @@ func MatMulT(x, w *Node) *Node {
 	w = replace(w, func() *Node { return leftProduct(dy, x) })
 	return catch(product(x, 1, w, 1), &dy)
 }
-
-// Custom is forward(x) whose gradient for x is backward of the adjoint of the result.
-func Custom(x *Node, forward, backward func(*Node) *Node) *Node {
-	var dy *Node
-	x = replace(x, func() *Node { return backward(dy) })
-	return catch(forward(x), &dy)
-}
