@@ -144,7 +144,7 @@ func (r *run) gate(ctx workflow.Context, e Evaluated, live stage.Pin) (stage.Dec
 	err := workflow.ExecuteActivity(control(ctx, "gate: may "+run.Variant+" be published?"), acts.Gate, stage.GateInput{
 		RunID: run.RunID, Recipe: run.Recipe, Scored: e.Scored, Live: live,
 	}).Get(ctx, &out)
-	r.progress.Gate = out.Lines
+	r.progress.Gate, r.decision = out.Lines, out.File
 	return out, err
 }
 

@@ -12,7 +12,10 @@ import (
 )
 
 // run is the state of a FineTune workflow: its progress, which queries read and signals change.
-type run struct{ progress Progress }
+type run struct {
+	progress Progress
+	decision stage.Ref // of the gate, as stored
+}
 
 // newRun answers queries and takes signals from now on.
 func newRun(ctx workflow.Context) (*run, error) {
@@ -107,11 +110,12 @@ func (r *run) end(ctx workflow.Context, res Result, err error) (Result, error) {
 
 // report writes the HTML report. A run is not failed by it.
 func (r *run) report(ctx workflow.Context, res Result) string {
-	run := r.progress.Run
+	run, began := r.progress.Run, workflow.GetInfo(ctx).WorkflowStartTime
 	var out stage.Reported
 	err := workflow.ExecuteActivity(control(ctx, "report"), acts.Report, stage.ReportInput{
 		RunID: run.RunID, Recipe: run.Recipe, Pins: run.Pins, Data: res.Data, Trained: res.Trained, Scored: res.Scored,
-		Decision: stage.Decision{Pass: res.Published, Lines: res.Gate}, Samples: res.Samples, Version: res.Version,
+		Decision: stage.Decision{Pass: res.Published, Lines: res.Gate, File: r.decision}, Samples: res.Samples, Version: res.Version,
+		Started: began, Seconds: workflow.Now(ctx).Sub(began).Seconds(),
 	}).Get(ctx, &out)
 	if err != nil {
 		workflow.GetLogger(ctx).Error("no report", "error", err)

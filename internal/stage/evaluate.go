@@ -110,17 +110,9 @@ func (s *Stages) Gate(ctx context.Context, in GateInput) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	scores := evaluation.Scores{}
-	for _, sc := range in.Scored {
-		data, err := s.fetch(ctx, sc.Records, maxRecords)
-		if err != nil {
-			return Decision{}, fmt.Errorf("records of %s: %w", sc.Subject, err)
-		}
-		result, err := evaluation.Read(bytes.NewReader(data))
-		if err != nil {
-			return Decision{}, fmt.Errorf("%s: %w: %w", sc.Records.Key, objectstore.ErrDamaged, err)
-		}
-		scores.Add(result)
+	scores, err := s.scores(ctx, in.Scored)
+	if err != nil {
+		return Decision{}, err
 	}
 	d := evaluation.Decide(r.Evaluate.Gate, scores)
 	table, err := evaluation.Table(scores, Candidate, Base)
@@ -129,6 +121,23 @@ func (s *Stages) Gate(ctx context.Context, in GateInput) (Decision, error) {
 	}
 	ref, err := s.putJSON(ctx, runKey(in.RunID, "eval", "decision.json"), d)
 	return Decision{Pass: d.Pass, Lines: short(d.Lines), Table: table, File: ref}, err
+}
+
+// scores reads the subjects' records.
+func (s *Stages) scores(ctx context.Context, scored []Scored) (evaluation.Scores, error) {
+	scores := evaluation.Scores{}
+	for _, sc := range scored {
+		data, err := s.fetch(ctx, sc.Records, maxRecords)
+		if err != nil {
+			return nil, fmt.Errorf("records of %s: %w", sc.Subject, err)
+		}
+		result, err := evaluation.Read(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w: %w", sc.Records.Key, objectstore.ErrDamaged, err)
+		}
+		scores.Add(result)
+	}
+	return scores, nil
 }
 
 // linesBytes bounds the lines that travel through history; decision.json has them all.

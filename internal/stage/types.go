@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"time"
+
 	"github.com/graft-ml/graft/internal/evaluation"
 	"github.com/graft-ml/graft/recipes"
 )
@@ -295,15 +297,17 @@ type PinInput struct {
 
 // ReportInput asks for the HTML report.
 type ReportInput struct {
-	RunID    string   `json:"run_id"`
-	Recipe   Ref      `json:"recipe"`
-	Pins     Ref      `json:"pins"`
-	Data     Data     `json:"data"`
-	Trained  Trained  `json:"trained"`
-	Scored   []Scored `json:"scored"`
-	Decision Decision `json:"decision"`
-	Samples  Ref      `json:"samples"`
-	Version  Version  `json:"version"`
+	RunID    string    `json:"run_id"`
+	Recipe   Ref       `json:"recipe"`
+	Pins     Ref       `json:"pins"`
+	Data     Data      `json:"data"`
+	Trained  Trained   `json:"trained"`
+	Scored   []Scored  `json:"scored"`
+	Decision Decision  `json:"decision"`
+	Samples  Ref       `json:"samples"`
+	Version  Version   `json:"version"`
+	Started  time.Time `json:"started"`
+	Seconds  float64   `json:"seconds"` // from Started on
 }
 
 // Reported is where the report is.
