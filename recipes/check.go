@@ -109,6 +109,9 @@ func (d *decoder) checkAdapter(a Adapter) {
 		}
 		seen[m] = true
 	}
+	if seen["gate_proj"] != seen["up_proj"] {
+		d.faultAt(path, "gate_proj and up_proj share one A: name both or neither")
+	}
 	if len(a.TargetModules) == 0 && d.written(path) {
 		d.faultAt(path, "names no layer: leave the line out for all-linear")
 	}

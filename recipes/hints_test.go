@@ -50,6 +50,7 @@ func TestHints(t *testing.T) {
 		{"train: {use_dora: 1}", "train.use_dora: not available yet: DoRA"},
 		{"train: {LEARNING_RATE: 1}", "did you mean train.learning_rate?"},
 		{"adapter: {target_modules: all}", "did you mean all-linear?"},
+		{"adapter: {target_modules: [q_proj, up_proj]}", "1:27: adapter.target_modules: gate_proj and up_proj share one A"},
 		{"method: ipo", "method: write method: dpo and train.loss_type: ipo"},
 	} {
 		_, err := recipes.Parse("r.yaml", []byte(c.line+"\n"))

@@ -48,7 +48,8 @@ func TestShapeByHand(t *testing.T) {
 	}{
 		{[]string{"all-linear"}, 2 * (20 + 14 + 14 + 20 + 3*(18+10+18))},
 		{[]string{"q_proj"}, 2 * 20},
-		{[]string{"up_proj"}, 2 * 3 * 18}, // alone it has an A of its own
+		{[]string{"gate_proj", "up_proj"}, 2 * 3 * 28},
+		{[]string{"mlp.experts.gate_up_proj", "self_attn.q_proj"}, 2*3*28 + 2*20},
 	} {
 		if got, err := hand.AdapterParameters(2, c.targets); err != nil || got != c.want {
 			t.Errorf("%v: %d, %v, want %d", c.targets, got, err, c.want)
@@ -56,6 +57,9 @@ func TestShapeByHand(t *testing.T) {
 	}
 	if _, err := hand.AdapterParameters(2, []string{"q_prj"}); err == nil || !strings.Contains(err.Error(), "did you mean q_proj?") {
 		t.Errorf("unknown module: %v", err)
+	}
+	if _, err := hand.AdapterParameters(2, []string{"model.layers.0.self_attn.q_proj"}); err == nil {
+		t.Error("one layer's module is counted as all")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // BaseShape is what planning needs to know of a base: a mixture-of-experts decoder, as in a Hugging Face
@@ -69,25 +70,24 @@ func ParseShape(config []byte) (BaseShape, error) {
 	return s, nil
 }
 
-// linear is one kind of linear layer: how many there are in a decoder layer, and whether its A is another's.
+// linear is one kind of linear layer: how many there are in a decoder layer. Gate and up of an expert are one
+// kind, gate_up_proj, since an adapter shares one A between them.
 type linear struct {
 	name    string
 	in, out int
 	count   int
-	sharesA string // the layer whose A this one uses, if that one is adapted too
 }
 
 // linears that an adapter can sit on, of one decoder layer.
 func (s BaseShape) linears() []linear {
 	q, kv := s.Heads*s.HeadDim, s.KVHeads*s.HeadDim
 	return []linear{
-		{"q_proj", s.Hidden, q, 1, ""},
-		{"k_proj", s.Hidden, kv, 1, ""},
-		{"v_proj", s.Hidden, kv, 1, ""},
-		{"o_proj", q, s.Hidden, 1, ""},
-		{"gate_proj", s.Hidden, s.Inner, s.Experts, ""},
-		{"up_proj", s.Hidden, s.Inner, s.Experts, "gate_proj"},
-		{"down_proj", s.Inner, s.Hidden, s.Experts, ""},
+		{"q_proj", s.Hidden, q, 1},
+		{"k_proj", s.Hidden, kv, 1},
+		{"v_proj", s.Hidden, kv, 1},
+		{"o_proj", q, s.Hidden, 1},
+		{"gate_up_proj", s.Hidden, 2 * s.Inner, s.Experts},
+		{"down_proj", s.Inner, s.Hidden, s.Experts},
 	}
 }
 
@@ -124,38 +124,43 @@ func (s BaseShape) Bytes() int64 {
 	for _, l := range s.linears() {
 		n := int64(l.in) * int64(l.out) * 2
 		if b := s.FP8Block; b > 0 {
-			n = int64(l.in)*int64(l.out) + 4*int64((l.in+b-1)/b)*int64((l.out+b-1)/b)
+			n = int64(l.in)*int64(l.out) + 4*scales(l, b)
 		}
 		total += n * int64(l.count) * int64(s.Layers)
 	}
 	return total
 }
 
-// AdapterParameters of rank r on the named layers. Gate and up of an expert share one A.
+// scales counts the squares of a linear layer; gate and up are stored apart.
+func scales(l linear, block int) int64 {
+	up := func(n int) int64 { return int64((n + block - 1) / block) }
+	if l.name == "gate_up_proj" {
+		return 2 * up(l.in) * up(l.out/2)
+	}
+	return up(l.in) * up(l.out)
+}
+
+// AdapterParameters of rank r on the layers that targets name: all-linear, or the last parts of their names.
 func (s BaseShape) AdapterParameters(r int, targets []string) (int64, error) {
-	linears := s.linears()
-	var names []string
-	for _, l := range linears {
-		names = append(names, l.name)
-	}
-	if slices.Equal(targets, []string{"all-linear"}) {
-		targets = names
-	}
+	names := []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "gate_up_proj", "down_proj"}
+	picked := map[string]bool{}
 	for _, t := range targets {
-		if !slices.Contains(names, t) {
-			return 0, fmt.Errorf("the base has no linear layer %s (%s)%s", quote(t), oneOf(names), didYouMean(nearest(t, names)))
+		name := t[strings.LastIndexByte(t, '.')+1:]
+		switch {
+		case strings.Contains(t, "layers."):
+			return 0, fmt.Errorf("%s: a plan counts a kind of layer in all of them", quote(t))
+		case t != "all-linear" && !slices.Contains(names, name):
+			return 0, fmt.Errorf("the base has no linear layer %s (%s)%s", quote(t), oneOf(names), didYouMean(nearest(name, names)))
+		case name == "gate_proj" || name == "up_proj":
+			name = "gate_up_proj"
 		}
+		picked[name] = true
 	}
 	var total int64
-	for _, l := range linears {
-		if !slices.Contains(targets, l.name) {
-			continue
+	for _, l := range s.linears() {
+		if picked["all-linear"] || picked[l.name] {
+			total += int64(r) * int64(l.in+l.out) * int64(l.count) * int64(s.Layers) // A [r, in], B [out, r]
 		}
-		n := l.out // B [out, r]
-		if l.sharesA == "" || !slices.Contains(targets, l.sharesA) {
-			n += l.in // A [r, in]
-		}
-		total += int64(r) * int64(n) * int64(l.count) * int64(s.Layers)
 	}
 	return total, nil
 }
