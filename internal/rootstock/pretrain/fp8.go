@@ -28,7 +28,7 @@ func encodeFP8(x float32) byte {
 	if steps < 8 {
 		return sign | byte(steps) // subnormal
 	}
-	return sign | byte(exponent+7)<<3 | byte(steps) - 8
+	return sign | byte(exponent+7)<<3 | (byte(steps) - 8)
 }
 
 // decodeFP8 is the value of a code.

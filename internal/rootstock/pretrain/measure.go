@@ -11,10 +11,11 @@ import (
 	"github.com/graft-ml/graft/trainer/engine"
 )
 
-// directory is a model directory on disk.
-type directory string
+// Directory is a model directory on disk.
+type Directory string
 
-func (d directory) Open(name string) (io.ReaderAt, int64, error) {
+// Open opens a file for random access.
+func (d Directory) Open(name string) (io.ReaderAt, int64, error) {
 	f, err := os.Open(filepath.Join(string(d), name))
 	if err != nil {
 		return nil, 0, err
@@ -28,7 +29,7 @@ func (d directory) Open(name string) (io.ReaderAt, int64, error) {
 
 // Measure is the mean loss of the exported base on the held-out packages, in nats per token.
 func Measure(ctx context.Context, dir string, d *Data) (loss float64, tokens int, err error) {
-	b, err := base.Open(directory(dir))
+	b, err := base.Open(Directory(dir))
 	if err != nil {
 		return 0, 0, err
 	}
