@@ -16,7 +16,8 @@
 //	adapter.safetensors     F32, the canonical tensors of package lora
 //	optimizer.safetensors   F32, AdamW's moments under "m." and "v." before the tensors' names
 //	metrics.jsonl           one protocol.Metrics per line, from step 1 to this one
-//	reference.safetensors   preference methods: F32 "logps" [pairs, 2], chosen and rejected, in the manifest's order
+//	reference.safetensors   preference methods: F32 "logps" [pairs, 2], chosen and rejected, in the manifest's order;
+//	                        NaN for pairs that the job never comes to
 //
 // state.json is one JSON object, "format": "graft.trainer.checkpoint/1". A reader refuses another format
 // or major version, unknown fields, and files whose SHA-256 is not the one that state.json names.
@@ -27,6 +28,8 @@
 // # Exactness
 //
 // Training k steps, stopping, and resuming to n gives bit for bit the adapter of n steps without a stop,
-// on an equal Runtime (engine, versions, ISA, SIMD) and equal shapes. Resume refuses another runtime unless
-// the job allows it, and always refuses another job; the error names the field.
+// on an equal Runtime (engine, versions, ISA, SIMD) and equal shapes. On another one, or with another
+// micro-batch size, a resumed job differs by rounding; State.Before then lists what trained the steps before,
+// and a job with exact_resume is refused. A checkpoint of another job is always refused; the error names
+// the field.
 package trainer

@@ -220,8 +220,21 @@ func TestReference(t *testing.T) {
 		t.Errorf("policy against base has loss %g at step 1", c.Metrics[0].Loss)
 	}
 	j.Seed, j.Shuffle, j.MicroBatchSize = 99, false, 3
-	if _, c := run(t, j, m, carryOn); !slices.Equal(c.Reference, base.Reference) {
-		t.Error("the base's reference log-probabilities depend on seed, order or micro-batch")
+	_, other := run(t, j, m, carryOn)
+	both, left := 0, 0
+	for i, pair := range other.Reference {
+		switch {
+		case math.IsNaN(float64(pair[0])):
+			left++
+		case !math.IsNaN(float64(base.Reference[i][0])):
+			both++
+			if pair != base.Reference[i] {
+				t.Errorf("pair %d: %v, with another seed, order and micro-batch %v", i, base.Reference[i], pair)
+			}
+		}
+	}
+	if both == 0 || left == 0 {
+		t.Errorf("%d pairs scored by both jobs, %d left out by one: want some of each", both, left)
 	}
 }
 

@@ -39,6 +39,25 @@ func (o *order) take(c Cursor) ([]int, Cursor) {
 	return step, c
 }
 
+// visited returns the manifest indices of the sequences that the first steps of a job take, rising.
+func (o *order) visited(steps int) []int {
+	seen := make([]bool, o.sequences)
+	for c := (Cursor{}); steps > 0 && c.Epoch == 0; steps-- { // one whole epoch sees everything
+		var step []int
+		step, c = o.take(c)
+		for _, i := range step {
+			seen[i] = true
+		}
+	}
+	var out []int
+	for i, yes := range seen {
+		if yes {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
 // epochSteps is the number of steps of one epoch.
 func (o *order) epochSteps() int { return (o.sequences + o.batch - 1) / o.batch }
 

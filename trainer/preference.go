@@ -3,37 +3,40 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/graft-ml/graft/trainer/engine"
 	"github.com/graft-ml/graft/trainer/protocol"
 )
 
-// reference scores every pair of the split with the job's reference, in the manifest's order, so that the
-// numbers do not depend on seed, epoch or batch.
+// unvisited marks pairs that the job never comes to. Any use of one makes the loss NaN, which stops the job.
+var unvisited = Pair{float32(math.NaN()), float32(math.NaN())}
+
+// reference scores with the job's reference every pair that the job will train on, in the manifest's order,
+// so that the numbers do not depend on seed, epoch or batch. The other pairs are unvisited.
 func (p *plan) reference(ctx context.Context, eng Engine, src Source, progress Progress) ([]Pair, error) {
-	n := p.order.sequences
-	out := make([]Pair, 0, n)
-	for len(out) < n {
-		var part []int
-		for i := len(out); i < min(len(out)+p.micro, n); i++ {
-			part = append(part, i)
-		}
+	out := slices.Repeat([]Pair{unvisited}, p.order.sequences)
+	indices := p.order.visited(p.steps)
+	for done := 0; done < len(indices); {
+		part := indices[done:min(done+p.micro, len(indices))]
 		b, err := p.batch(ctx, src, part)
 		if err != nil {
 			return nil, err
 		}
 		logps, err := eng.LogProbs(ctx, p.job.Reference, b.Batch) // [rows·len]
 		if err != nil {
-			return nil, fmt.Errorf("pairs %d to %d: %w", part[0], part[len(part)-1], err)
+			return nil, fmt.Errorf("pairs %v: %w", part, err)
 		}
-		for i := range part {
+		for i, index := range part {
 			pair := Pair{float32(b.Sum(logps, 2*i)), float32(b.Sum(logps, 2*i+1))}
 			if !finite(float64(pair[0])) || !finite(float64(pair[1])) {
 				return nil, &NonFiniteError{"reference log-probability", float64(pair[0] + pair[1]), 0, 0, b.Sequences[i].Rows}
 			}
-			out = append(out, pair)
+			out[index] = pair
 		}
-		if progress(Event{Phase: Referencing, Done: len(out), Total: n}).Stop {
+		done += len(part)
+		if progress(Event{Phase: Referencing, Done: done, Total: len(indices)}).Stop {
 			return nil, errStopped
 		}
 	}

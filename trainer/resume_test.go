@@ -2,9 +2,11 @@ package trainer_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -24,9 +26,9 @@ func TestResumeRefused(t *testing.T) {
 		"job.optimizer.learning_rate is 0.06, the checkpoint has 0.05": func(j *trainer.Job) { j.Optimizer.LearningRate = 0.06 },
 		"job.seed is 8": func(j *trainer.Job) { j.Seed = 8 },
 		"base is":       func(j *trainer.Job) { j.Base = "other" },
-		"runtime.isa":   func(j *trainer.Job) { j.Runtime.ISA = "avx2" },
+		"runtime.isa":   func(j *trainer.Job) { j.Runtime.ISA, j.ExactResume = "avx2", true },
 		"init is":       func(j *trainer.Job) { j.Init, _ = m.NewAdapter(j.Init.Config, 99) },
-		"shape.rows":    func(j *trainer.Job) { j.MicroBatchSize = 2 },
+		"shape.rows":    func(j *trainer.Job) { j.MicroBatchSize, j.ExactResume = 2, true },
 	} {
 		j := base
 		j.Resume = c
@@ -37,10 +39,24 @@ func TestResumeRefused(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	j := base
-	j.Resume, j.InexactResume, j.Runtime.ISA = c, true, "avx2"
-	if _, got := run(t, j, m, carryOn); got.State.Runtime.ISA != "avx2" {
-		t.Errorf("inexact resume: runtime %+v", got.State.Runtime)
+}
+
+// Another runtime or micro-batch size goes on within rounding and is recorded, unless the job wants exactness.
+func TestResumeElsewhere(t *testing.T) {
+	m := trainertest.NewBigram(vocab, 1)
+	j := job(protocol.SFT, m)
+	_, want := run(t, j, m, carryOn)
+	_, half := run(t, j, m, stopAfter(2))
+	j.Resume, j.Runtime.ISA, j.MicroBatchSize = half, "avx2", 2
+	_, got := run(t, j, m, stopAfter(5))
+	j.Resume, j.Runtime.CPUs = got, 64 // no other runtime
+	_, got = run(t, j, m, carryOn)
+	if d := distance(floats(want), floats(got)); d > 1e-5 {
+		t.Errorf("adapters %g apart", d)
+	}
+	before := got.State.Before
+	if len(before) != 1 || before[0].Step != 2 || before[0].MicroBatchSize != 4 || before[0].Runtime.ISA != "none" || got.State.Runtime.ISA != "avx2" {
+		t.Errorf("before %+v, now %+v", before, got.State.Runtime)
 	}
 }
 
@@ -93,4 +109,33 @@ func TestDamagedCheckpoint(t *testing.T) {
 			t.Errorf("%s: read", what)
 		}
 	}
+}
+
+// No bytes make the reader of state.json panic, and what it takes is written back the same.
+func FuzzState(f *testing.F) {
+	dir := filepath.Join(f.TempDir(), "c")
+	m := trainertest.NewBigram(vocab, 1)
+	j := job(protocol.SFT, m)
+	if err := (&trainer.Checkpoint{State: trainer.State{Format: trainer.CheckpointFormat, Job: j.TrainJob, Steps: 3}, Adapter: j.Init}).Write(dir); err != nil {
+		f.Fatal(err)
+	}
+	state, err := os.ReadFile(filepath.Join(dir, trainer.StateFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(state)
+	f.Add([]byte(`{"format": "graft.trainer.checkpoint/1"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := trainer.DecodeState(data)
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s2, err := trainer.DecodeState(again); err != nil || !reflect.DeepEqual(s, s2) {
+			t.Fatalf("%+v became %+v (%v)", s, s2, err)
+		}
+	})
 }

@@ -28,7 +28,15 @@ type State struct {
 	Cursor  Cursor            `json:"cursor"`
 	Tokens  int64             `json:"tokens"` // seen, without padding
 	Runtime protocol.Runtime  `json:"runtime"`
-	Files   map[string]string `json:"files"` // name → SHA-256, hex
+	Before  []Span            `json:"before,omitempty"` // other runtimes or micro-batch sizes that trained the first steps
+	Files   map[string]string `json:"files"`            // name → SHA-256, hex
+}
+
+// Span is what trained the steps up to and with Step, from where the span before it ended.
+type Span struct {
+	Step           int              `json:"step"`
+	MicroBatchSize int              `json:"micro_batch_size"`
+	Runtime        protocol.Runtime `json:"runtime"`
 }
 
 // Pair holds the reference's log-probabilities of one pair, chosen then rejected, each summed over its supervised tokens.
@@ -41,7 +49,7 @@ type Checkpoint struct {
 	Adapter   *lora.Adapter
 	Optimizer *engine.OptState   // nil before the first step
 	Metrics   []protocol.Metrics // of steps 1 to State.Step
-	Reference []Pair             // preference methods: of every pair of the split, in the manifest's order
+	Reference []Pair             // preference methods: of every pair that the job trains on, in the manifest's order; others are NaN
 }
 
 // Last is the record of the step before; zero at step 0.
@@ -72,7 +80,7 @@ func (p *plan) start() (*Checkpoint, error) {
 	if c == nil {
 		return &Checkpoint{State: fresh, Adapter: p.job.Init}, nil
 	}
-	if err := sameJob(c.State, fresh, p.job.InexactResume); err != nil {
+	if err := sameJob(c.State, fresh, p.job.ExactResume); err != nil {
 		return nil, err
 	}
 	if p.pairs && len(c.Reference) != p.order.sequences {
@@ -80,7 +88,10 @@ func (p *plan) start() (*Checkpoint, error) {
 	}
 	resumed := *c
 	resumed.Final, resumed.Metrics = false, slices.Clone(c.Metrics)
-	resumed.State.Job, resumed.State.Runtime = fresh.Job, fresh.Runtime
+	if !sameRuntime(c.State, fresh) {
+		resumed.State.Before = append(slices.Clone(c.State.Before), Span{c.State.Step, c.State.Job.MicroBatchSize, c.State.Runtime})
+	}
+	resumed.State.Job, resumed.State.Runtime, resumed.State.Shape = fresh.Job, fresh.Runtime, fresh.Shape
 	if err := resumed.arrange(p.job.Init); err != nil {
 		return nil, dataError("checkpoint at step %d: %v", c.State.Step, err)
 	}
@@ -114,19 +125,27 @@ func referenceDigest(a *lora.Adapter) (string, error) {
 	return AdapterDigest(a)
 }
 
+// sameRuntime says whether a resumed job will be bit for bit what it would have been.
+func sameRuntime(a, b State) bool {
+	for _, s := range []*State{&a, &b} {
+		s.Runtime.CPUs, s.Runtime.Device = 0, "" // do not change results
+	}
+	return a.Runtime == b.Runtime && a.Shape == b.Shape && a.Job.MicroBatchSize == b.Job.MicroBatchSize
+}
+
 // sameJob names what keeps a checkpoint from continuing as job. Where things are stored, and when
-// checkpoints are taken, may differ; so may the runtime when inexact is allowed.
-func sameJob(checkpoint, job State, inexact bool) error {
+// checkpoints are taken, may differ; so may runtime and micro-batch size unless the resume must be exact.
+func sameJob(checkpoint, job State, exact bool) error {
 	if checkpoint.Cursor.Manifest != job.Cursor.Manifest {
 		return userError("resume: checkpoint at step %d was trained on data manifest %s, the job has %s", checkpoint.Step, checkpoint.Cursor.Manifest, job.Cursor.Manifest)
 	}
+	exact = exact && !sameRuntime(checkpoint, job)
 	for _, s := range []*State{&checkpoint, &job} {
-		s.Step, s.Tokens, s.Cursor, s.Files = 0, 0, Cursor{}, nil
-		s.Job.Data, s.Job.SaveSteps, s.Job.Resume, s.Job.InexactResume = protocol.Source{Split: s.Job.Data.Split}, 0, "", false
+		s.Step, s.Tokens, s.Cursor, s.Files, s.Before = 0, 0, Cursor{}, nil, nil
+		s.Job.Data, s.Job.SaveSteps, s.Job.Resume, s.Job.ExactResume = protocol.Source{Split: s.Job.Data.Split}, 0, "", false
 		s.Job.Init, s.Job.ReferenceAdapter = nil, nil // their digests are compared
-		s.Runtime.CPUs, s.Runtime.Device = 0, ""
-		if inexact {
-			s.Runtime = protocol.Runtime{}
+		if !exact {
+			s.Job.MicroBatchSize, s.Shape, s.Runtime = 0, Shape{}, protocol.Runtime{}
 		}
 	}
 	a, b := flatten(checkpoint), flatten(job)

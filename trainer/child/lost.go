@@ -42,12 +42,12 @@ func (e *LostError) Error() string {
 func (e *LostError) Unwrap() error { return e.Err }
 
 // memoryWords are how runtimes say that they got no memory.
-var memoryWords = []string{"cannot allocate memory", "out of memory", "MemoryError"}
+var memoryWords = []string{"cannot allocate memory", "out of memory", "pthread_create failed", "MemoryError"}
 
-// classify refines the cause of a child that ended by itself.
-func classify(state *os.ProcessState, last []string, kernelKills bool) (Cause, string) {
+// classify refines the cause of a child that ended by itself. limit is its memory limit, 0 if none.
+func classify(state *os.ProcessState, last []string, kernelKilled bool, limit int64) (Cause, string) {
 	status, ok := state.Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL && kernelKills {
+	if ok && status.Signaled() && status.Signal() == syscall.SIGKILL && kernelKilled {
 		return OutOfMemory, state.String() + "; the kernel's out-of-memory killer was at work"
 	}
 	for _, line := range last {
@@ -59,6 +59,10 @@ func classify(state *os.ProcessState, last []string, kernelKills bool) (Cause, s
 	}
 	if ok && status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM) {
 		return Killed, state.String()
+	}
+	// A runtime that is refused memory may crash without a word of it: Go's collector has been seen to fault.
+	if peak := peakMemory(state); limit > 0 && peak > limit/4*3 {
+		return OutOfMemory, fmt.Sprintf("%s; it held %d MiB at its peak, of the %d allowed", state, peak>>20, limit>>20)
 	}
 	return Crashed, state.String()
 }

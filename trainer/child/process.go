@@ -198,7 +198,7 @@ func (p *Process) ended(wait error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.tail.last()
-	cause, exit := classify(p.cmd.ProcessState, last, kernelKills() != p.kills)
+	cause, exit := classify(p.cmd.ProcessState, last, kernelKills() != p.kills, p.cfg.MemoryLimit)
 	if p.lost == nil {
 		p.lost = &LostError{Cause: cause, Err: errEnded}
 		if wait == nil {

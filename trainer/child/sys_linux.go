@@ -25,7 +25,7 @@ func limitMemory(pid int, bytes int64) error {
 	return nil
 }
 
-// kernelKills counts the processes that the kernel killed for memory since the machine started, 0 if unknown.
+// kernelKills counts the processes that the kernel killed for memory since the machine started, empty if unknown.
 func kernelKills() string {
 	f, err := os.Open("/proc/vmstat")
 	if err != nil {
@@ -38,4 +38,12 @@ func kernelKills() string {
 		}
 	}
 	return ""
+}
+
+// peakMemory is the most that an ended process had resident, in bytes.
+func peakMemory(state *os.ProcessState) int64 {
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		return usage.Maxrss << 10
+	}
+	return 0
 }

@@ -4,6 +4,7 @@ package child
 
 import (
 	"errors"
+	"os"
 	"syscall"
 )
 
@@ -14,3 +15,5 @@ func limitMemory(int, int64) error {
 }
 
 func kernelKills() string { return "" }
+
+func peakMemory(*os.ProcessState) int64 { return 0 }

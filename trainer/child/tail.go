@@ -75,7 +75,7 @@ func (t *tail) last() []string {
 
 // isFault knows the first line of what a Go runtime says at its end.
 func isFault(line string) bool {
-	for _, prefix := range []string{"fatal error: ", "panic: ", "runtime: ", "SIGSEGV: ", "SIGBUS: "} {
+	for _, prefix := range []string{"fatal error: ", "panic: ", "runtime: ", "runtime/cgo: ", "SIGSEGV: ", "SIGBUS: ", "SIGABRT: "} {
 		if strings.HasPrefix(line, prefix) {
 			return true
 		}

@@ -34,8 +34,9 @@
 // # Exactness
 //
 // A train job resumed from a checkpoint directory continues bit for bit where the same child (versions,
-// ISA, SIMD, shapes) would have gone. A child that cannot promise this for the checkpoint that it was
-// given answers with an error of class user that names the difference.
+// ISA, SIMD, shapes) would have gone. Another child goes on too, with the last bits different, and says in
+// its checkpoints since which step; with exact_resume it answers with an error of class user instead. A
+// checkpoint of another job (data, base, adapter, hyper-parameters) is always refused, by the field's name.
 //
 // # Files
 //

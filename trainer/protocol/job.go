@@ -88,8 +88,9 @@ type TrainJob struct {
 	Shuffle         bool    `json:"shuffle"`    // false: the manifest's order in every epoch
 	SaveSteps       int     `json:"save_steps"` // a checkpoint every so many steps, and at the end; 0: at the end only
 
-	// InexactResume goes on from a checkpoint of another runtime (versions, ISA), where bits may differ.
-	InexactResume bool `json:"inexact_resume,omitempty"`
+	// ExactResume refuses a checkpoint of another runtime (versions, ISA) or micro-batch size. Without it the
+	// job goes on where the last bits may differ, and its checkpoints say since which step.
+	ExactResume bool `json:"exact_resume,omitempty"`
 	// Resume is a checkpoint directory of the same job; empty: from step 0.
 	Resume string `json:"resume,omitempty"`
 }

@@ -67,10 +67,11 @@ func (j *job) run(ctx context.Context) (result protocol.Result, err error) {
 		return result, err
 	}
 	j.s.enter("loading")
-	m, err := j.s.model.get(ctx, j.s.cfg, j.Base)
+	loaded, err := j.s.model.get(ctx, j.s.cfg, j.Base, j.s.touch)
 	if err != nil {
 		return result, err
 	}
+	m := watchedModel{loaded, j.s.touch}
 	switch j.Kind {
 	case protocol.Train:
 		return j.train(ctx, m)

@@ -16,7 +16,8 @@ type modelSlot struct {
 
 // get returns the base that ref names: the resident one if its digest is the one asked for (or none is, and
 // the URI is the same), else a newly loaded one, after the old one is gone.
-func (s *modelSlot) get(ctx context.Context, cfg Config, ref protocol.Base) (Model, error) {
+// touch is called whenever loading gets on.
+func (s *modelSlot) get(ctx context.Context, cfg Config, ref protocol.Base, touch func()) (Model, error) {
 	if s.model != nil && (ref.Digest == s.model.Digest() || ref.Digest == "" && ref.URI == s.uri) {
 		return s.model, nil
 	}
@@ -25,7 +26,7 @@ func (s *modelSlot) get(ctx context.Context, cfg Config, ref protocol.Base) (Mod
 	if err != nil {
 		return nil, fmt.Errorf("base %s: %w", ref.URI, err)
 	}
-	m, err := cfg.Load(ctx, files)
+	m, err := cfg.Load(ctx, watchedFiles{files, touch})
 	if err != nil {
 		return nil, fmt.Errorf("base %s: %w", ref.URI, err)
 	}

@@ -88,10 +88,8 @@ func (j *job) generate(ctx context.Context, m Model) (protocol.Result, error) {
 	if err != nil {
 		return protocol.Result{}, err
 	}
-	next := func(ctx context.Context, tokens []int32) ([]float32, error) {
-		j.s.enter("generating")
-		return m.Next(ctx, a, tokens)
-	}
+	next := func(ctx context.Context, tokens []int32) ([]float32, error) { return m.Next(ctx, a, tokens) }
+	j.s.enter("generating")
 	out := &protocol.GenerateResult{}
 	out.Path, err = j.write("generated", "completions.jsonl", func(w io.Writer) error {
 		enc, report := json.NewEncoder(w), j.between("generating")

@@ -111,6 +111,13 @@ func (s *server) sign() protocol.Alive {
 	return a
 }
 
+// touch notes that the job gets on.
+func (s *server) touch() {
+	s.mu.Lock()
+	s.since = time.Now()
+	s.mu.Unlock()
+}
+
 // enter notes a phase of a job, or progress in it.
 func (s *server) enter(phase string) {
 	s.mu.Lock()

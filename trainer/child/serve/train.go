@@ -108,6 +108,9 @@ func (j *job) source(ctx context.Context, ref protocol.Source) (*shards.Reader, 
 // step is the loop's trainer.Progress.
 func (j *job) step(e trainer.Event) trainer.Command {
 	j.progress(e.Phase, e.Done, e.Total, e.Metrics)
+	if e.Phase == trainer.Referencing && e.Done == e.Total {
+		j.s.enter("compiling")
+	}
 	if stop := j.stop.Load(); stop != nil {
 		return trainer.Command{Stop: true, Checkpoint: stop.Checkpoint}
 	}
