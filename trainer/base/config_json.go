@@ -30,17 +30,22 @@ func ParseConfig(data []byte) (Config, error) {
 	return c, r.fault.err()
 }
 
+// maxExperts bounds experts times layers, so that a hostile config.json cannot ask for a list of tensors without end;
+// models of a trillion parameters have some 23000.
+const maxExperts = 1 << 17
+
 func (c Config) validate(f *Fault) {
 	for _, field := range []struct {
-		name  string
-		value int
+		name       string
+		value, max int
 	}{
-		{"vocab_size", c.Vocab}, {"hidden_size", c.Hidden}, {"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
-		{"num_key_value_heads", c.KVHeads}, {"head_dim", c.HeadDim}, {"num_experts", c.Experts}, {"num_experts_per_tok", c.TopK},
-		{"moe_intermediate_size", c.Inner}, {"max_position_embeddings", c.MaxLen},
+		{"vocab_size", c.Vocab, 1 << 24}, {"hidden_size", c.Hidden, 1 << 18}, {"num_hidden_layers", c.Layers, 1 << 12},
+		{"num_attention_heads", c.Heads, 1 << 12}, {"num_key_value_heads", c.KVHeads, 1 << 12}, {"head_dim", c.HeadDim, 1 << 12},
+		{"num_experts", c.Experts, 1 << 14}, {"num_experts_per_tok", c.TopK, 1 << 14}, {"moe_intermediate_size", c.Inner, 1 << 18},
+		{"max_position_embeddings", c.MaxLen, 1 << 28},
 	} {
-		if field.value < 1 || field.value > 1<<24 {
-			f.addf("config.json: %s: must be from 1 to %d (got %d)", field.name, 1<<24, field.value)
+		if field.value < 1 || field.value > field.max {
+			f.addf("config.json: %s: must be from 1 to %d (got %d)", field.name, field.max, field.value)
 		}
 	}
 	if len(f.Reasons) > 0 {
@@ -48,6 +53,9 @@ func (c Config) validate(f *Fault) {
 	}
 	if c.Heads%c.KVHeads != 0 {
 		f.addf("config.json: num_key_value_heads: %d does not divide num_attention_heads %d", c.KVHeads, c.Heads)
+	}
+	if c.Layers*c.Experts > maxExperts {
+		f.addf("config.json: num_experts: %d in %d layers are more than %d in all", c.Experts, c.Layers, maxExperts)
 	}
 	if c.HeadDim%2 != 0 {
 		f.addf("config.json: head_dim: must be even (got %d)", c.HeadDim)

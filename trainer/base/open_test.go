@@ -164,16 +164,19 @@ func TestFaultsAreNamed(t *testing.T) {
 		"index escapes": {func(_ *testing.T, f files) {
 			f["model.safetensors.index.json"] = []byte(`{"weight_map":{"a":"../x.safetensors"}}`)
 		}, []string{`file name "../x.safetensors"`}},
-		"architecture":      {set("model_type", "llama5"), []string{`model_type "llama5": unknown architecture (known: [qwen3_moe])`}},
-		"unknown field":     {set("attention_sinks", 4), []string{"attention_sinks: unknown field"}},
-		"activation":        {set("hidden_act", "gelu"), []string{`hidden_act: only "silu" is supported (got "gelu")`}},
-		"bias":              {set("attention_bias", true), []string{"attention_bias: only false is supported (got true)"}},
-		"dense layers":      {set("mlp_only_layers", []int{1}), []string{"mlp_only_layers: only [] is supported (got [1])"}},
-		"sliding window":    {set("use_sliding_window", true), []string{"use_sliding_window"}},
-		"scaled positions":  {set("rope_parameters", map[string]any{"rope_type": "yarn", "rope_theta": 1, "factor": 4}), []string{"rope_parameters.rope_type", "rope_parameters.factor: unknown field"}},
-		"heads":             {set("num_key_value_heads", 3), []string{"num_key_value_heads: 3 does not divide num_attention_heads 4"}},
-		"negative":          {set("num_hidden_layers", -1), []string{"num_hidden_layers: must be from 1"}},
-		"huge":              {set("hidden_size", 1<<40), []string{"hidden_size: must be from 1"}},
+		"architecture":     {set("model_type", "llama5"), []string{`model_type "llama5": unknown architecture (known: [qwen3_moe])`}},
+		"unknown field":    {set("attention_sinks", 4), []string{"attention_sinks: unknown field"}},
+		"activation":       {set("hidden_act", "gelu"), []string{`hidden_act: only "silu" is supported (got "gelu")`}},
+		"bias":             {set("attention_bias", true), []string{"attention_bias: only false is supported (got true)"}},
+		"dense layers":     {set("mlp_only_layers", []int{1}), []string{"mlp_only_layers: only [] is supported (got [1])"}},
+		"sliding window":   {set("use_sliding_window", true), []string{"use_sliding_window"}},
+		"scaled positions": {set("rope_parameters", map[string]any{"rope_type": "yarn", "rope_theta": 1, "factor": 4}), []string{"rope_parameters.rope_type", "rope_parameters.factor: unknown field"}},
+		"heads":            {set("num_key_value_heads", 3), []string{"num_key_value_heads: 3 does not divide num_attention_heads 4"}},
+		"negative":         {set("num_hidden_layers", -1), []string{"num_hidden_layers: must be from 1"}},
+		"huge":             {set("hidden_size", 1<<40), []string{"hidden_size: must be from 1"}},
+		"endless experts": {func(t *testing.T, f files) {
+			config(t, f, func(c map[string]any) { c["num_hidden_layers"], c["num_local_experts"] = 4000, 10000 })
+		}, []string{"num_experts: 10000 in 4000 layers"}},
 		"wrong type":        {set("vocab_size", "many"), []string{"vocab_size"}},
 		"missing field":     {func(t *testing.T, f files) { config(t, f, func(c map[string]any) { delete(c, "head_dim") }) }, []string{"head_dim: missing"}},
 		"quantised by else": {set("quantization_config", map[string]any{"quant_method": "awq"}), []string{"quantization_config.quant_method", "weight_block_size"}},
@@ -284,7 +287,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if n, err := c.Counts(); c.Layers < 100 && c.Experts < 100 && (err != nil || n.Parameters <= 0) {
+		if n, err := c.Counts(); err != nil || n.Parameters <= 0 || n.Active <= 0 || n.Bytes <= 0 {
 			t.Errorf("accepted %+v, counts %+v: %v", c, n, err)
 		}
 		if math.IsNaN(c.RopeTheta) || c.Heads%c.KVHeads != 0 {

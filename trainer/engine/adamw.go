@@ -24,6 +24,7 @@ type optimizer struct {
 	sums   []*tensors.Tensor // gradients added up since the last update, not normalised
 	step   int               // updates made
 	update *executable
+	lost   error // an execution failed after it had been given tensors: there is nothing to go on with
 }
 
 func newOptimizer(backend compute.Backend, a AdamW, values []*tensors.Tensor, decays []bool) (*optimizer, error) {
@@ -85,10 +86,13 @@ func (o *optimizer) graph(in []*Node) []*Node {
 }
 
 // apply makes one update with gradients divided by denominator and clipped to maxNorm (0: not clipped). It returns
-// their norm before clipping; when that is not finite nothing has changed but the sums, which are cleared.
+// their norm before clipping; when that is not finite the values are spoilt.
 func (o *optimizer) apply(ctx context.Context, lr, denominator, maxNorm float64) (float64, error) {
 	if denominator <= 0 {
 		return 0, fmt.Errorf("update: gradient denominator %g: must be positive", denominator)
+	}
+	if err := firstError(ctx.Err(), o.lost); err != nil {
+		return 0, err // before anything is given away
 	}
 	if maxNorm <= 0 {
 		maxNorm = math.MaxFloat32
@@ -106,7 +110,7 @@ func (o *optimizer) apply(ctx context.Context, lr, denominator, maxNorm float64)
 		}
 		args = append(args, donated...)
 	}
-	out, err := o.update.run(ctx, args...)
+	out, err := o.run(ctx, o.update, args)
 	if err != nil {
 		return 0, err
 	}
@@ -114,4 +118,22 @@ func (o *optimizer) apply(ctx context.Context, lr, denominator, maxNorm float64)
 	o.values, o.m, o.v, o.sums = out[1:1+n], out[1+n:1+2*n], out[1+2*n:1+3*n], out[1+3*n:]
 	o.step++
 	return norm, nil
+}
+
+// run executes with donated arguments. If that fails they are gone, and every later call says so.
+func (o *optimizer) run(ctx context.Context, x *executable, args []any) ([]*tensors.Tensor, error) {
+	out, err := x.run(ctx, args...)
+	if err != nil {
+		o.lost = fmt.Errorf("training state lost in an earlier failure: %w", err)
+	}
+	return out, err
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

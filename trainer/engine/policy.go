@@ -80,7 +80,7 @@ func (p *Policy) Accumulate(ctx context.Context, b Batch, o Objective) (Stats, e
 	if err := o.check(b); err != nil {
 		return Stats{}, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := firstError(ctx.Err(), p.optimizer.lost); err != nil {
 		return Stats{}, err // before the sums are given away
 	}
 	p.engine.mu.Lock()
@@ -94,7 +94,7 @@ func (p *Policy) Accumulate(ctx context.Context, b Batch, o Objective) (Stats, e
 	if err != nil {
 		return Stats{}, err
 	}
-	out, err := x.run(ctx, concat(b.arguments(), objective, p.engine.weights, anys(p.optimizer.values), sums)...)
+	out, err := p.optimizer.run(ctx, x, concat(b.arguments(), objective, p.engine.weights, anys(p.optimizer.values), sums))
 	if err != nil {
 		return Stats{}, err
 	}
@@ -129,9 +129,6 @@ func (p *Policy) graph(o Objective, objective int) func(in []*Node) []*Node {
 // step and clears them. It returns the gradient's norm before shortening; when that is no finite number the adapter
 // is spoilt.
 func (p *Policy) Update(ctx context.Context, lr, denominator, maxGradNorm float64) (float64, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
 	p.engine.mu.Lock()
 	defer p.engine.mu.Unlock()
 	return p.optimizer.apply(ctx, lr, denominator, maxGradNorm)

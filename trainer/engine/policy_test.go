@@ -139,6 +139,21 @@ func TestCheckpointingDoesNotChangeGradients(t *testing.T) {
 func firstOf[A, B any](a A, _ B) A  { return a }
 func secondOf[A, B any](_ A, b B) B { return b }
 
+// A machine with more cores must not train another adapter.
+func TestCoresDoNotMatter(t *testing.T) {
+	many := policy(t, open(t, "tiny-fp8", engine.Options{}), waves(t, readGolden(t), open(t, "tiny-fp8", engine.Options{}).Base().Config), nil)
+	t.Setenv("GOMLX_BACKEND", "go:parallelism=1")
+	one := policy(t, open(t, "tiny-fp8", engine.Options{}), waves(t, readGolden(t), open(t, "tiny-fp8", engine.Options{}).Base().Config), nil)
+	for _, p := range []*engine.Policy{many, one} {
+		n := accumulate(t, p, randomBatch(3, 8, 150, 40), engine.SFT{}).Tokens
+		update(t, p, float64(n))
+	}
+	a, s := adapterState(t, many)
+	b, r := adapterState(t, one)
+	sameBits(t, "adapter", a.Tensors, b.Tensors)
+	sameBits(t, "moments", s.M, r.M)
+}
+
 // split cuts a batch into its rows.
 func split(b engine.Batch) []engine.Batch {
 	var rows []engine.Batch

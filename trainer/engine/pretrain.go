@@ -101,7 +101,7 @@ func (p *Pretrainer) Accumulate(ctx context.Context, b Batch) (PretrainStats, er
 	if err := b.Validate(p.config.Vocab); err != nil {
 		return PretrainStats{}, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := firstError(ctx.Err(), p.optimizer.lost); err != nil {
 		return PretrainStats{}, err
 	}
 	args := append(b.arguments(), anys(p.optimizer.values)...)
@@ -109,7 +109,7 @@ func (p *Pretrainer) Accumulate(ctx context.Context, b Batch) (PretrainStats, er
 	if err != nil {
 		return PretrainStats{}, err
 	}
-	out, err := p.accumulate.run(ctx, append(args, sums...)...)
+	out, err := p.optimizer.run(ctx, p.accumulate, append(args, sums...))
 	if err != nil {
 		return PretrainStats{}, err
 	}
