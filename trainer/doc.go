@@ -17,7 +17,7 @@
 //	optimizer.safetensors   F32, AdamW's moments under "m." and "v." before the tensors' names
 //	metrics.jsonl           one protocol.Metrics per line, from step 1 to this one
 //	reference.safetensors   preference methods: F32 "logps" [pairs, 2], chosen and rejected, in the manifest's order;
-//	                        NaN for pairs that the job never comes to
+//	                        1 for pairs that the job never comes to
 //
 // state.json is one JSON object, "format": "graft.trainer.checkpoint/1". A reader refuses another format
 // or major version, unknown fields, and files whose SHA-256 is not the one that state.json names.

@@ -130,6 +130,9 @@ func (p *plan) objective(reference []Pair, indices []int) engine.Objective {
 	}
 	logps := make([]float32, p.shape.Rows)
 	for i, index := range indices {
+		if reference[index] == unvisited {
+			panic(fmt.Sprintf("pair %d: no reference: the order of a job's sequences is not that of its first start", index))
+		}
 		logps[2*i], logps[2*i+1] = reference[index][0], reference[index][1]
 	}
 	loss := p.job.LossType

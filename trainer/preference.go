@@ -3,15 +3,14 @@ package trainer
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/graft-ml/graft/trainer/engine"
 	"github.com/graft-ml/graft/trainer/protocol"
 )
 
-// unvisited marks pairs that the job never comes to. Any use of one makes the loss NaN, which stops the job.
-var unvisited = Pair{float32(math.NaN()), float32(math.NaN())}
+// unvisited marks pairs that the job never comes to: no log-probability is above 0.
+var unvisited = Pair{1, 1}
 
 // reference scores with the job's reference every pair that the job will train on, in the manifest's order,
 // so that the numbers do not depend on seed, epoch or batch. The other pairs are unvisited.

@@ -49,7 +49,7 @@ type Checkpoint struct {
 	Adapter   *lora.Adapter
 	Optimizer *engine.OptState   // nil before the first step
 	Metrics   []protocol.Metrics // of steps 1 to State.Step
-	Reference []Pair             // preference methods: of every pair that the job trains on, in the manifest's order; others are NaN
+	Reference []Pair             // preference methods: of every pair that the job trains on, in the manifest's order; others are unvisited
 }
 
 // Last is the record of the step before; zero at step 0.
