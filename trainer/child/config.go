@@ -17,7 +17,7 @@ type Config struct {
 	Log string
 
 	Startup time.Duration // until Ready; 0: 60 s
-	Silence time.Duration // without any message: hung; 0: 30 s
+	Silence time.Duration // without any message: hung; 0: 60 s
 	Stall   time.Duration // alive without progress: hung; 0: 20 min
 	Grace   time.Duration // from asking to stop or to shut down until it is killed; 0: 30 s
 }
@@ -29,7 +29,7 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		value *time.Duration
 		or    time.Duration
-	}{{&c.Startup, time.Minute}, {&c.Silence, 30 * time.Second}, {&c.Stall, 20 * time.Minute}, {&c.Grace, 30 * time.Second}} {
+	}{{&c.Startup, time.Minute}, {&c.Silence, time.Minute}, {&c.Stall, 20 * time.Minute}, {&c.Grace, 30 * time.Second}} {
 		if *d.value == 0 {
 			*d.value = d.or
 		}
