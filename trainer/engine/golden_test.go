@@ -27,6 +27,10 @@ type golden struct {
 		Loss      float64
 		Gradients map[string][]float32
 	}
+	Trained struct {
+		Losses, Norms []float32
+		Tensors       map[string][]float32
+	}
 }
 
 func readGolden(t *testing.T) golden {
@@ -196,5 +200,36 @@ func TestGradientsAsTorch(t *testing.T) {
 				near(t, name+" "+tensor, got[tensor], want, 1e-5)
 			}
 		}
+	}
+}
+
+func TestStepsAsTorchAdamW(t *testing.T) {
+	g := readGolden(t)
+	e := open(t, "tiny-f32", engine.Options{})
+	p, err := e.NewPolicy(waves(t, g, e.Base().Config), engine.AdamW{Beta1: 0.9, Beta2: 0.99, Eps: 1e-3, WeightDecay: 0.1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var losses, norms []float32
+	for range 3 {
+		stats := accumulate(t, p, g.batch(), engine.SFT{})
+		norm, err := p.Update(context.Background(), 0.02, float64(stats.Tokens), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		losses, norms = append(losses, float32(stats.LossSum/float64(stats.Tokens))), append(norms, float32(norm))
+	}
+	near(t, "losses", losses, g.Trained.Losses, 1e-5)
+	near(t, "norms", norms, g.Trained.Norms, 1e-5)
+	a, _ := adapterState(t, p)
+	compared := 0
+	for _, x := range a.Tensors {
+		if want, ok := g.Trained.Tensors[x.Name]; ok {
+			near(t, x.Name, x.Data, want, 1e-5)
+			compared++
+		}
+	}
+	if compared != 4 {
+		t.Errorf("%d tensors compared, want 4", compared)
 	}
 }

@@ -1,6 +1,6 @@
 """Makes tiny-f32/, tiny-fp8/ and tiny.json: a random qwen3_moe as transformers saves it, the same quantised to FP8 in
-8x8 blocks, and what transformers computes for them: log-probabilities, with and without an adapter, and the adapter's
-gradients of SFT and DPO losses. Run from this folder: python tiny.py. Made with torch 2.15, transformers 5.23.
+8x8 blocks, and what transformers computes for them: log-probabilities, with and without an adapter, the adapter's
+gradients of SFT and DPO losses, and three steps of AdamW. Run from this folder: python tiny.py. Made with torch 2.15, transformers 5.23.
 """
 import json, math, os, shutil, tempfile
 import torch
@@ -163,4 +163,20 @@ for kind in ["sft", "dpo"]:
         loss = -torch.nn.functional.logsigmoid(0.1 * ((lp[0] - reference[0]) - (lp[1] - reference[1])))
     loss.backward()
     golden[kind] = {"loss": loss.item(), "gradients": {k: flat(v.grad) for k, v in lora.items()}}
+
+# Three steps of torch's AdamW on the same batch: mean loss per target, clipped at 1. eps is large so that elements
+# whose gradient is rounding noise stay where they are.
+lora = {k: v.detach().clone().requires_grad_(True) for k, v in adapter(model).items()}
+optimizer = torch.optim.AdamW(lora.values(), lr=0.02, betas=(0.9, 0.99), eps=1e-3, weight_decay=0.1)
+golden["trained"] = {"losses": [], "norms": []}
+for _ in range(3):
+    optimizer.zero_grad()
+    loss = -(logprobs(adapted(model, lora)) * mask).sum() / mask.sum()
+    loss.backward()
+    golden["trained"]["losses"].append(loss.item())
+    golden["trained"]["norms"].append(torch.nn.utils.clip_grad_norm_(lora.values(), 1.0).item())
+    optimizer.step()
+keep = ["model.layers.0.self_attn.q_proj.lora_A", "model.layers.0.self_attn.o_proj.lora_B",
+        "model.layers.1.mlp.experts.gate_up_proj.lora_B", "model.layers.1.mlp.experts.down_proj.lora_A"]
+golden["trained"]["tensors"] = {k: flat(lora[k]) for k in keep}
 json.dump(golden, open("tiny.json", "w"))
