@@ -13,8 +13,8 @@
 //	norm, err := p.Update(ctx, lr, float64(tokens), maxGradNorm)
 //	adapter, optState, err := p.State()
 //
-// FP8 weights stay codes and scales in memory; a layer's are decoded while that layer runs, forward and, unless
-// Options.KeepActivations is set, once more backward.
+// FP8 weights stay codes and scales in memory; a layer's are decoded while that layer runs, forward and, for batches
+// over Options.KeepActivations, once more backward.
 //
 // # Pretraining
 //

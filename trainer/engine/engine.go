@@ -26,19 +26,26 @@ type Engine struct {
 
 // Options trade memory for time; they do not change results beyond rounding.
 type Options struct {
-	// KeepActivations holds everything the backward pass needs, decoded weights included, instead of computing each
-	// layer a second time. For small bases.
-	KeepActivations bool
+	// KeepActivations is up to how many tokens a batch keeps everything the backward pass needs, decoded weights
+	// included. Larger batches keep each layer's input and compute the layer a second time, for a third more time.
+	KeepActivations int
 	Block           int // rows of a MoE block; 0 takes a default for the batch
 }
 
-// smallBase is up to how many bytes of weights New keeps activations: a third less time, and memory that any machine has.
-const smallBase = 64 << 20
+// New keeps the activations of batches of up to keptTokens over bases of up to smallBase bytes: about a gigabyte at a
+// width of 256.
+const (
+	smallBase  = 64 << 20
+	keptTokens = 4096
+)
 
-// New takes a base over, keeping activations if it is small. The backend is the one that GOMLX_BACKEND names, or the pure
-// Go one.
+// New takes a base over. The backend is the one that GOMLX_BACKEND names, or the pure Go one.
 func New(b *base.Base) (*Engine, error) {
-	return NewWith(b, Options{KeepActivations: b.Bytes() <= smallBase})
+	var o Options
+	if b.Bytes() <= smallBase {
+		o.KeepActivations = keptTokens
+	}
+	return NewWith(b, o)
 }
 
 // NewWith is New with options.

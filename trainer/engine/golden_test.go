@@ -178,7 +178,7 @@ func TestGradientsAsTorch(t *testing.T) {
 	g := readGolden(t)
 	b := g.batch()
 	for name, options := range map[string]engine.Options{
-		"checkpointed": {}, "kept": {KeepActivations: true}, "small blocks": {Block: 2}, "large blocks": {Block: 64},
+		"checkpointed": {}, "kept": {KeepActivations: 1 << 20}, "small blocks": {Block: 2}, "large blocks": {Block: 64},
 	} {
 		e := open(t, "tiny-f32", options)
 		a := waves(t, g, e.Base().Config)

@@ -118,7 +118,7 @@ func (p *Policy) graph(o Objective, objective int) func(in []*Node) []*Node {
 		weights, rest := rest[:len(e.weights)], rest[len(e.weights):]
 		adapter, sums := rest[:n], rest[n:]
 		pass := e.pass(&config, weights, adapter)
-		pass.Checkpoint = !e.options.KeepActivations
+		pass.Checkpoint = batch[0].Shape().Size() > e.options.KeepActivations
 		logProbs := tokenLogProbs(pass, e.base.Family, batch[0], batch[1], batch[2]) // [rows, len]
 		loss, numbers := o.build(logProbs, batch[3], extra)
 		return append(addEach(sums, pass.Gradient(loss, adapter)), numbers...)
