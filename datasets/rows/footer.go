@@ -19,6 +19,7 @@ const (
 	maxRowBytes      = 64 << 20 // of the columns read
 	maxGroupRows     = 1 << 31
 	maxValuesPerRow  = 1 << 20
+	footerGuess      = 64 << 10 // read at once from the end of a file: one request for most footers
 	pageHeaderWindow = 64 << 10 // statistics make headers long; this is far above what writers emit
 )
 
@@ -28,27 +29,33 @@ func readFooter(r io.ReaderAt, size int64) ([]byte, error) {
 	if size < 12 {
 		return nil, fmt.Errorf("%d bytes: too short for Parquet", size)
 	}
-	var tail [8]byte
-	if err := readFull(r, tail[:], size-8); err != nil {
+	tail := make([]byte, min(size, footerGuess))
+	if err := readFull(r, tail, size-int64(len(tail))); err != nil {
 		return nil, fmt.Errorf("read the end of the file: %w", err)
 	}
-	switch string(tail[4:]) {
+	end := tail[len(tail)-8:]
+	switch string(end[4:]) {
 	case "PAR1":
 	case "PARE":
 		return nil, errors.New("encrypted Parquet is not supported")
 	default:
 		return nil, errors.New("not Parquet: no PAR1 at the end (truncated?)")
 	}
-	n := int64(binary.LittleEndian.Uint32(tail[:4]))
+	n := int64(binary.LittleEndian.Uint32(end[:4]))
 	if n > size-12 {
 		return nil, fmt.Errorf("footer of %d bytes in a file of %d", n, size)
 	}
 	if n > maxFooterBytes {
 		return nil, fmt.Errorf("footer of %d bytes, more than %d", n, maxFooterBytes)
 	}
-	footer := make([]byte, n)
-	if err := readFull(r, footer, size-8-n); err != nil {
-		return nil, fmt.Errorf("read the footer: %w", err)
+	var footer []byte
+	if n+8 <= int64(len(tail)) {
+		footer = tail[int64(len(tail))-8-n : len(tail)-8]
+	} else {
+		footer = make([]byte, n)
+		if err := readFull(r, footer, size-8-n); err != nil {
+			return nil, fmt.Errorf("read the footer: %w", err)
+		}
 	}
 	if err := checkMetadata(footer); err != nil {
 		return nil, fmt.Errorf("footer: %w", err)
