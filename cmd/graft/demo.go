@@ -30,7 +30,7 @@ func (a *app) demoCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = a.demo(c.Context(), l)
+		err = l.while(c.Context(), func(ctx context.Context) error { return a.demo(ctx, l) })
 		if err == nil {
 			fmt.Fprintf(a.out, "\ndone in %s. To look around: graft up --dir %s, then the Temporal UI; graft variants ls --dir %s\n",
 				short(time.Since(begin).Seconds()), a.dir, a.dir)

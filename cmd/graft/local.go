@@ -47,7 +47,6 @@ func (a *app) startLocal(ctx context.Context, t *targetFlags, s stackFlags) (*lo
 	if t.store != "" {
 		cfg.ExternalS3 = "aws" // the store's endpoint is in the AWS environment
 	}
-	running, findErr := stack.Find(ctx, a.dir)
 	st, err := stack.Use(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -59,7 +58,7 @@ func (a *app) startLocal(ctx context.Context, t *targetFlags, s stackFlags) (*lo
 	if err := workflows.EnsureSearchAttributes(ctx, l.client, l.addresses.Namespace); err != nil {
 		return nil, errors.Join(err, l.stop())
 	}
-	if findErr == nil && running.Temporal == st.Temporal {
+	if st.Found {
 		return l, nil
 	}
 	a.warnScalar()
@@ -107,11 +106,28 @@ func (a *app) upCommand() *cobra.Command {
 		}
 		a.printAddresses(l)
 		fmt.Fprintf(a.out, "Submit recipes with `graft submit RECIPE --dir %s`; Ctrl-C stops everything, and runs go on after the next `graft up`.\n", a.dir)
-		<-c.Context().Done()
-		fmt.Fprintln(a.err, "stopping")
+		select {
+		case <-c.Context().Done():
+			fmt.Fprintln(a.err, "stopping")
+		case <-l.stack.Done(): // a server died and would not start again; stop says why
+		}
 		return l.stop()
 	}
 	return c
+}
+
+// while calls do with a context that also ends when the stack does.
+func (l *local) while(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-l.stack.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return do(ctx)
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -132,7 +148,8 @@ func (a *app) runCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return errors.Join(a.runHere(c.Context(), l, id, in, r), l.stop())
+		err = l.while(c.Context(), func(ctx context.Context) error { return a.runHere(ctx, l, id, in, r) })
+		return errors.Join(err, l.stop())
 	}
 	return c
 }

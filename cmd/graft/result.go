@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,14 +12,18 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/graft-ml/graft/internal/evaluation"
 	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/internal/stage"
 	"github.com/graft-ml/graft/workflows"
 	"github.com/graft-ml/graft/workflows/activities"
 )
 
-// maxResultFile bounds what is read of a run to be shown.
-const maxResultFile = 4 << 20
+// What is read of a run to be shown is bounded.
+const (
+	maxResultFile = 4 << 20
+	maxRecords    = 1 << 30
+)
 
 // printResult shows what came of a run that ended well, or was refused by its gate.
 func (a *app) printResult(ctx context.Context, at *target, r workflows.Result) error {
@@ -28,8 +33,8 @@ func (a *app) printResult(ctx context.Context, at *target, r workflows.Result) e
 		}
 		return refusedOrNil(r)
 	}
-	fmt.Fprintf(a.out, "\nheld-out rows, scored by every model\n")
-	if err := a.printScores(r.Scored); err != nil {
+	fmt.Fprintf(a.out, "\nheld-out rows, scored by the base and the candidate; paired bootstrap intervals of the difference\n")
+	if err := a.printScores(ctx, at.store, r.Scored); err != nil {
 		return err
 	}
 	if len(r.Gate) > 0 {
@@ -66,36 +71,45 @@ func refusedOrNil(r workflows.Result) error {
 	return nil
 }
 
-// scoreColumns are shown when any subject has them, with their unit.
-var scoreColumns = []struct{ metric, header, format string }{
-	{"loss", "LOSS (nats/token)", "%.4f"},
-	{"perplexity", "PERPLEXITY", "%.2f"},
-	{"preference_accuracy", "PREFERENCE ACCURACY", "%.3f"},
-	{"rewards/accuracies", "REWARDS/ACCURACIES", "%.3f"},
+// metricNames are how a table names metrics, with their unit and format.
+var metricNames = map[string]struct{ name, format string }{
+	"loss":                {"loss (nats per token)", "%.4f"},
+	"perplexity":          {"perplexity", "%.2f"},
+	"preference_accuracy": {"preference accuracy", "%.3f"},
 }
 
-func (a *app) printScores(scored []stage.Scored) error {
-	header := []string{"  MODEL"}
-	shown := scoreColumns[:0:0]
-	for _, c := range scoreColumns {
-		for _, s := range scored {
-			if _, ok := s.Metrics[c.metric]; ok {
-				header, shown = append(header, c.header), append(shown, c)
-				break
-			}
-		}
-	}
-	w := a.table(append(header, "ROWS", "TOKENS")...)
+// printScores compares the candidate with base and live, row by row, with intervals.
+func (a *app) printScores(ctx context.Context, store objectstore.Store, scored []stage.Scored) error {
+	scores := evaluation.Scores{}
 	for _, s := range scored {
-		cells := []any{"  " + s.Subject}
-		for _, c := range shown {
-			if v, ok := s.Metrics[c.metric]; ok {
-				cells = append(cells, fmt.Sprintf(c.format, v))
-			} else {
-				cells = append(cells, "-")
-			}
+		data, _, err := objectstore.ReadAll(ctx, store, s.Records.Key, maxRecords)
+		if err != nil {
+			return err
 		}
-		w.row(append(cells, thousands(int64(s.Rows)), thousands(s.Tokens))...)
+		r, err := evaluation.Read(bytes.NewReader(data))
+		if err != nil {
+			return fmt.Errorf("%s: %w", store.URI(s.Records.Key), err)
+		}
+		scores.Add(r)
+	}
+	w := a.table("  METRIC", "MODEL", "VALUE", "CANDIDATE", "DIFFERENCE", "95% INTERVAL", "ROWS", "TOKENS")
+	for _, s := range scored {
+		if s.Subject == stage.Candidate {
+			continue
+		}
+		compared, err := evaluation.Table(scores, stage.Candidate, s.Subject)
+		if err != nil {
+			return err
+		}
+		for _, c := range compared {
+			n, ok := metricNames[c.Metric]
+			if !ok {
+				n.name, n.format = c.Metric, "%.4f"
+			}
+			f := func(v evaluation.Num) string { return fmt.Sprintf(n.format, float64(v)) }
+			w.row("  "+n.name, s.Subject, f(c.Reference), f(c.Candidate), f(c.Difference),
+				f(c.Low)+" to "+f(c.High), thousands(int64(c.Rows)), thousands(c.Tokens))
+		}
 	}
 	return w.flush()
 }

@@ -86,7 +86,9 @@ type lines struct {
 	w     io.Writer
 	phase string
 	fifth int64
-	last  stageLine
+
+	last    stageLine // newer than what was written
+	printed int64     // done, as it was last written
 }
 
 func (s *lines) show(l stageLine) {
@@ -110,13 +112,14 @@ func (s *lines) show(l stageLine) {
 
 // flush writes the newest state of a stage that was not yet written.
 func (s *lines) flush() {
-	if s.last.total > 0 && s.last.done > 0 {
+	if s.last.total > 0 && s.last.done > s.printed {
 		s.print(s.last)
 	}
-	s.last = stageLine{}
+	s.last, s.printed = stageLine{}, 0
 }
 
 func (s *lines) print(l stageLine) {
+	s.printed = l.done
 	if l.total == 0 {
 		fmt.Fprintf(s.w, "  %-11s %s\n", l.phase, l.text)
 		return

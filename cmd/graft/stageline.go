@@ -25,8 +25,6 @@ func describe(p workflows.Progress) stageLine {
 	case workflows.PhaseTraining, workflows.PhaseEvaluating:
 		line.done, line.total = int64(p.Tick.Done), int64(p.Tick.Total)
 		line.text = tickText(p)
-	default:
-		line.text = p.Phase
 	}
 	return line
 }
@@ -34,7 +32,7 @@ func describe(p workflows.Progress) stageLine {
 func tickText(p workflows.Progress) string {
 	t := p.Tick
 	var parts []string
-	if t.Phase != "" && t.Phase != p.Phase {
+	if t.Phase != "" && t.Phase != p.Phase && t.Done < t.Total {
 		parts = append(parts, t.Phase)
 	}
 	if p.Phase == workflows.PhaseTraining && t.Loss != 0 {
