@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 
 	"github.com/graft-ml/graft/workflows"
 )
@@ -93,14 +95,56 @@ func (a *app) runsShow(t *targetFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			stages := stageTimes(c.Context(), at.client, args[0])
 			if a.json {
-				return a.writeJSON(p)
+				return a.writeJSON(shownRun{p, stages})
 			}
-			return a.showProgress(at, p)
+			return a.showProgress(at, p, stages)
 		}}
 }
 
-func (a *app) showProgress(at *target, p workflows.Progress) error {
+// shownRun is what `graft runs show --json` prints.
+type shownRun struct {
+	workflows.Progress
+	Stages []stageTime `json:"stages"`
+}
+
+// stageTime is how long a stage has taken, from its start as a child workflow to its end or to now.
+type stageTime struct {
+	Stage   string  `json:"stage"`
+	Seconds float64 `json:"seconds"`
+	Running bool    `json:"running,omitempty"`
+}
+
+// stageTimes asks Temporal about the run's child workflows; those that have not begun are left out.
+func stageTimes(ctx context.Context, c client.Client, id string) []stageTime {
+	var out []stageTime
+	for _, stage := range []string{"prepare", "train", "evaluate", "publish"} {
+		d, err := c.DescribeWorkflowExecution(ctx, id+"/"+stage, "")
+		if err != nil {
+			continue
+		}
+		info := d.GetWorkflowExecutionInfo()
+		t := stageTime{Stage: stage, Running: info.GetCloseTime() == nil}
+		end := time.Now()
+		if !t.Running {
+			end = info.GetCloseTime().AsTime()
+		}
+		t.Seconds = end.Sub(info.GetStartTime().AsTime()).Seconds()
+		out = append(out, t)
+	}
+	return out
+}
+
+func stageText(stages []stageTime) string {
+	var parts []string
+	for _, s := range stages {
+		parts = append(parts, s.Stage+" "+short(s.Seconds))
+	}
+	return strings.Join(parts, " · ")
+}
+
+func (a *app) showProgress(at *target, p workflows.Progress, stages []stageTime) error {
 	w := a.table()
 	w.row("run", p.RunID)
 	w.row("phase", p.Phase)
@@ -125,6 +169,9 @@ func (a *app) showProgress(at *target, p workflows.Progress) error {
 	}
 	if p.Version.Number > 0 {
 		w.row("version", fmt.Sprintf("%s@%d  %s", p.Version.Variant, p.Version.Number, p.Version.URI))
+	}
+	if len(stages) > 0 {
+		w.row("took", stageText(stages))
 	}
 	if p.Report != "" {
 		w.row("report", p.Report)

@@ -105,7 +105,11 @@ func (t *target) runURL(id string) string {
 
 // follow watches a run to its end and prints what came of it.
 func (a *app) follow(ctx context.Context, at *target, id string) error {
-	result, err := watchRun(ctx, at.client, id, newScreen(a.out))
+	progress := a.out
+	if a.json {
+		progress = a.err // standard output holds JSON alone
+	}
+	result, err := watchRun(ctx, at.client, id, newScreen(progress))
 	if err != nil {
 		return runFailure(id, err)
 	}
