@@ -218,7 +218,8 @@ func (r *Registry) owner(ctx context.Context, variant string, n int) (string, er
 	return c.Run, nil
 }
 
-// Sweep removes the files of numbers that a run claimed and did not publish. The claims stay, so that no number is used twice.
+// Sweep removes the files of numbers that a run claimed and did not publish, once all attempts of the run have ended. The claims
+// stay, so that no number is used twice.
 func (r *Registry) Sweep(ctx context.Context, variant, run string) error {
 	claimed, published, err := r.numbers(ctx, variant)
 	if err != nil {
@@ -255,5 +256,9 @@ func (r *Registry) sweepNumber(ctx context.Context, variant string, n int) error
 			left = append(left, info.Key)
 		}
 	}
-	return r.store.Delete(ctx, left...)
+	if err := r.store.Delete(ctx, left...); err != nil {
+		return err
+	}
+	_, err := objectstore.AbortUploads(ctx, r.store, versionDir(variant, n)+"/", func(string) bool { return true })
+	return err
 }

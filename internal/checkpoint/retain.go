@@ -112,7 +112,7 @@ func orphans(prefix string, all []Manifest, committed []int, keys map[int][]stri
 	return out
 }
 
-// Sweep removes the parts that one attempt uploaded without committing them. Only that attempt's keys are touched, so it is
+// Sweep removes the parts that one attempt uploaded without committing them, finished or not. Only that attempt's keys are touched, so it is
 // safe at any time after the attempt has ended.
 func Sweep(ctx context.Context, s objectstore.Store, prefix, attempt string) error {
 	if err := checkAttempt(attempt); err != nil {
@@ -136,5 +136,12 @@ func Sweep(ctx context.Context, s objectstore.Store, prefix, attempt string) err
 		}
 	}
 	slices.Sort(left)
-	return s.Delete(ctx, left...)
+	if err := s.Delete(ctx, left...); err != nil {
+		return err
+	}
+	_, err = objectstore.AbortUploads(ctx, s, strings.TrimPrefix(strings.Trim(prefix, "/")+"/step-", "/"), func(key string) bool {
+		_, rest, ok := stepOf(prefix, key)
+		return ok && strings.HasPrefix(rest, attempt+"/")
+	})
+	return err
 }

@@ -212,3 +212,8 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 }
 
 func (s *Store) URI(key string) string { return s.inner.URI(key) }
+
+// AbortUploads passes through: it is not one of the calls that fail.
+func (s *Store) AbortUploads(ctx context.Context, prefix string, match func(string) bool) (int, error) {
+	return objectstore.AbortUploads(ctx, s.inner, prefix, match)
+}

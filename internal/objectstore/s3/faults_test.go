@@ -97,7 +97,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("broken on purpose") }
 
-func put(t *testing.T, s objectstore.Store, key string, data []byte) {
+func put(t testing.TB, s objectstore.Store, key string, data []byte) {
 	t.Helper()
 	if _, err := s.Put(t.Context(), key, bytes.NewReader(data), objectstore.Cond{}); err != nil {
 		t.Fatal(err)
@@ -346,5 +346,36 @@ func TestCancelWhileRetrying(t *testing.T) {
 	_, err := s.Put(ctx, "k", strings.NewReader("x"), objectstore.Cond{})
 	if !errors.Is(err, context.Canceled) || objectstore.Retryable(err) || w.count() > 3 {
 		t.Errorf("%v after %d requests", err, w.count())
+	}
+}
+
+// A process that dies in the middle of a large object leaves an upload; it can be found and given up, others stay.
+func TestAbortUploads(t *testing.T) {
+	var w wire
+	s := broken(t, &w)
+	w.before = func(n int, r *http.Request) *http.Response {
+		q := r.URL.Query()
+		if q.Has("partNumber") || r.Method == http.MethodDelete { // no part arrives, and the upload cannot be aborted
+			return answer(r, http.StatusForbidden, "AccessDenied")
+		}
+		return nil
+	}
+	for _, key := range []string{"runs/a/x", "runs/b/x"} {
+		if _, err := s.Put(t.Context(), key, bytes.NewReader(storetest.Bytes(9, 6<<20)), objectstore.Cond{}); err == nil {
+			t.Fatal("the upload went through")
+		}
+	}
+	w.before = nil
+	sub := objectstore.Sub(s, "runs")
+	of := func(attempt string) func(string) bool {
+		return func(key string) bool { return strings.HasPrefix(key, attempt+"/") }
+	}
+	for _, c := range []struct {
+		attempt string
+		want    int
+	}{{"c", 0}, {"a", 1}, {"a", 0}, {"b", 1}} {
+		if n, err := objectstore.AbortUploads(t.Context(), sub, "", of(c.attempt)); err != nil || n != c.want {
+			t.Errorf("of %s: %d uploads, want %d (%v)", c.attempt, n, c.want, err)
+		}
 	}
 }
