@@ -145,6 +145,28 @@ func TestDamagedVersion(t *testing.T) {
 	}
 }
 
+// A manifest that was edited after the run committed it is found out.
+func TestEditedManifest(t *testing.T) {
+	s := new(mem.Store)
+	key := publish(t, s, "run-1").Dir() + "/manifest.json"
+	data, _, err := objectstore.ReadAll(t.Context(), s, key, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = bytes.Replace(data, []byte(`"holdout.loss": 1.5`), []byte(`"holdout.loss": 0.5`), 1)
+	if _, err := s.Put(t.Context(), key, bytes.NewReader(data), objectstore.Cond{}); err != nil {
+		t.Fatal(err)
+	}
+	r := adapters.New(s)
+	m, err := r.Resolve(t.Context(), variant+"@1")
+	if err != nil || m.Metrics["holdout.loss"] != 0.5 {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if err := r.Verify(t.Context(), m); !errors.Is(err, objectstore.ErrDamaged) || !strings.Contains(err.Error(), s.URI(key)) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestNothingThere(t *testing.T) {
 	s := new(mem.Store)
 	r := adapters.New(s)
