@@ -39,5 +39,6 @@
 //	cuts        I64 [n]     preference: the first token of the rejected half, counted in the example; else 0
 //	places      I64 [n, 2]  row group, row number in the file from 0
 //	rows        U8  [n, 16] row ids
-//	groups      U8  [n, 16] hash of the group column's value; the row id where there is none
+//	groups      U8  [n, 16] of the group column's value as text, bytes 8 to 15 and then 0 to 7 of its SHA-256; the row id
+//	                        where there is none. Bytes 8 to 15 of it, big endian, as a fraction of 2^64 decide the split.
 package datasets
