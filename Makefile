@@ -39,7 +39,7 @@ check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'gofmt: the files above'; exit 1; }
 	$(GO) vet ./...
 	cd deploy/local && $(GO) vet ./...
-	$(GO) tool workflowcheck ./workflows
+	$(GO) tool workflowcheck -config workflows/workflowcheck.yaml ./workflows
 
 generate:
 	$(GO) generate ./...
@@ -49,3 +49,10 @@ base:
 
 clean:
 	rm -rf bin
+
+# bench-orchestration: what Temporal and S3 cost beside `graft train` on the same data. About 10 minutes.
+bench-orchestration: build
+	$(GO) run ./bench/orchestration
+
+# interop: what graft wrote, loaded by Python's PEFT and transformers. PYTHON must have them.
+PYTHON ?= python3

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/graft-ml/graft/internal/stack"
 )
 
 // streams are the three standard streams, so that a test can hold them.
@@ -54,6 +56,7 @@ Exit status: 0 done, 1 a fault of the machine or of graft, 2 what you must mend,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().StringVar(&a.dir, "dir", defaultDir(), "state of the local stack (Temporal, S3, logs)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return a.useLocalS3(c) }
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Running recipes:"},
 		&cobra.Group{ID: "registry", Title: "Published variants:"},
@@ -64,6 +67,21 @@ Exit status: 0 done, 1 a fault of the machine or of graft, 2 what you must mend,
 		root.AddCommand(c)
 	}
 	return root
+}
+
+// useLocalS3 lets the single stages read s3:// URIs of the local stack, if one runs and the environment names no S3.
+func (a *app) useLocalS3(c *cobra.Command) error {
+	for c.Parent() != nil && c.Parent().HasParent() {
+		c = c.Parent()
+	}
+	if c.GroupID != "stage" || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" {
+		return nil
+	}
+	found, err := stack.Find(c.Context(), a.dir)
+	if err != nil {
+		return nil // none runs: s3:// is then whatever the AWS environment says
+	}
+	return setEnv(found.Env())
 }
 
 // classify gives cobra's own complaints about the command line their exit status.
