@@ -60,7 +60,7 @@ func (r *run) decideAndPublish(ctx workflow.Context, res Result) (Result, error)
 		}
 		res.Gate, res.Table = decision.Lines, decision.Table
 		if !decision.Pass {
-			res.Phase, res.Refused = PhaseRefused, failed(decision.Lines)
+			res.Phase = PhaseRefused
 			return res, nil
 		}
 		published, err := r.publish(ctx, res, decision.File, live, round)
@@ -172,14 +172,4 @@ func (r *run) pinLive(ctx workflow.Context) (stage.Pin, error) {
 		Variant: run.Variant, Alias: aliasLive,
 	}).Get(ctx, &pin)
 	return pin, err
-}
-
-func failed(lines []stage.GateLine) []stage.GateLine {
-	var out []stage.GateLine
-	for _, l := range lines {
-		if !l.Pass {
-			out = append(out, l)
-		}
-	}
-	return out
 }

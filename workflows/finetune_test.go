@@ -95,7 +95,7 @@ func TestGateRefusalIsANormalEnd(t *testing.T) {
 	}
 	env := play(t, s)
 	res := result(t, env)
-	if res.Published || res.Phase != workflows.PhaseRefused || len(res.Refused) != 1 || res.Refused[0].Line != "holdout.loss < base @95%" {
+	if res.Published || res.Phase != workflows.PhaseRefused || len(res.Refused()) != 1 || res.Refused()[0].Line != "holdout.loss < base @95%" {
 		t.Errorf("result %+v", res)
 	}
 	for _, call := range s.log() {

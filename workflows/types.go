@@ -38,7 +38,6 @@ type Result struct {
 	Version   stage.Version           `json:"version"`
 	Aliases   []stage.Moved           `json:"aliases,omitempty"`
 	Waiting   string                  `json:"waiting,omitempty"` // alias that waits for approval
-	Refused   []stage.GateLine        `json:"refused,omitempty"` // the lines that failed
 	Gate      []stage.GateLine        `json:"gate,omitempty"`
 	Table     []evaluation.Comparison `json:"table,omitempty"` // candidate against base, with intervals
 	Data      stage.Data              `json:"data"`
@@ -47,6 +46,17 @@ type Result struct {
 	Samples   stage.Ref               `json:"samples"`
 	Report    string                  `json:"report,omitempty"` // URI
 	Store     string                  `json:"store"`            // URI that all keys are below
+}
+
+// Refused are the gate's lines that failed.
+func (r Result) Refused() []stage.GateLine {
+	var out []stage.GateLine
+	for _, l := range r.Gate {
+		if !l.Pass {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // Inputs and results of the child workflows.

@@ -141,7 +141,7 @@ func (s *Stages) scores(ctx context.Context, scored []Scored) (evaluation.Scores
 }
 
 // linesBytes bounds the lines that travel through history; decision.json has them all.
-const linesBytes = 2500
+const linesBytes = 1600
 
 // short keeps as many lines as fit, failed ones first in the choice, in the gate's order.
 func short(lines []evaluation.Line) []GateLine {
@@ -154,18 +154,21 @@ func short(lines []evaluation.Line) []GateLine {
 		}
 	}
 	var out []GateLine
+	rest := true
 	for i, l := range lines {
 		if keep[i] {
 			out = append(out, GateLine{Line: l.Line, Pass: l.Pass, Why: cut(l.Why, maxWhy)})
+		} else {
+			rest = rest && l.Pass
 		}
 	}
 	if n := len(lines) - len(out); n > 0 {
-		out = append(out, GateLine{Line: fmt.Sprintf("%d more", n), Pass: true, Why: "see eval/decision.json"})
+		out = append(out, GateLine{Line: fmt.Sprintf("%d more", n), Pass: rest, Why: "see eval/decision.json"})
 	}
 	return out
 }
 
-const maxWhy = 300
+const maxWhy = 200
 
 func cut(s string, n int) string {
 	if len(s) <= n {

@@ -237,7 +237,7 @@ func await(t *testing.T, at stack.Addresses, data string) {
 		case err == nil && res.Published:
 			return
 		case err == nil:
-			t.Fatalf("the run ended as %s: %+v", res.Phase, res.Refused)
+			t.Fatalf("the run ended as %s: %+v", res.Phase, res.Refused())
 		case ctx.Err() != nil:
 			t.Fatalf("not published in time: %v", err)
 		case !strings.Contains(err.Error(), "refused") && !strings.Contains(err.Error(), "EOF") && !strings.Contains(err.Error(), "unavailable"):
