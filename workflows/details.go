@@ -24,6 +24,7 @@ func (p Progress) Markdown() string {
 	}
 	p.writePreparing(&b)
 	p.writeTraining(&b)
+	p.writeEvaluating(&b)
 	writeScores(&b, p.Scored)
 	writeGate(&b, p.Gate)
 	p.writeLinks(&b)
@@ -72,6 +73,12 @@ func (p Progress) writeTraining(b *strings.Builder) {
 	}
 	if d := p.Trained; d.Step > 0 {
 		fmt.Fprintf(b, "**trained** %d steps, %d tokens in %s, last loss %.4f\n\n", d.Step, d.Tokens, seconds(d.Seconds), d.Loss)
+	}
+}
+
+func (p Progress) writeEvaluating(b *strings.Builder) {
+	if t := p.Tick; p.Phase == PhaseEvaluating && t.Total > 0 {
+		fmt.Fprintf(b, "%s %s **%s**: %d of %d\n\n", bar(t.Done, t.Total), cell(t.Phase), cell(t.Subject), t.Done, t.Total)
 	}
 }
 

@@ -41,9 +41,14 @@ func (r *run) listen(ctx workflow.Context) {
 	}
 }
 
+// phases are those of a run in which a trainer child says what it does.
+var phases = map[string]string{
+	PhasePreparing: PhasePreparing, PhaseTraining: PhaseTraining, "scoring": PhaseEvaluating, "generating": PhaseEvaluating,
+}
+
 // take records a report of the phase that runs; one that comes late, from a phase before, is dropped.
 func (r *run) take(ctx workflow.Context, t stage.Tick) {
-	if t.Phase != r.progress.Phase {
+	if phases[t.Phase] != r.progress.Phase {
 		return
 	}
 	r.progress.tick(t)

@@ -76,7 +76,7 @@ func (s *script) pin() stage.Pin {
 	if s.live == 0 {
 		return stage.Pin{}
 	}
-	return stage.Pin{Variant: "go/docs", Version: s.live, Digest: digest, Generation: int64(s.live)}
+	return stage.Pin{Variant: "go/docs", Version: s.live, Digest: digest}
 }
 
 func (s *script) ListParts(context.Context, stage.PlanInput) (stage.PartList, error) {

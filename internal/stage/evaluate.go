@@ -27,7 +27,7 @@ func (s *Stages) Score(ctx context.Context, in ScoreInput, report Report) (Score
 	if err != nil {
 		return Scored{}, err
 	}
-	file, err := t.score(ctx, "score", datasets.Holdout, t.recipe.Evaluate.Limit, in.Data, in.Digest, adapter)
+	file, err := t.score(ctx, in.Subject, datasets.Holdout, t.recipe.Evaluate.Limit, in.Data, in.Digest, adapter)
 	if err != nil {
 		return Scored{}, err
 	}

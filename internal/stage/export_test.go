@@ -1,3 +1,5 @@
 package stage
 
 var Short = short
+
+var Compare = compare

@@ -122,7 +122,7 @@ func (t *task) generate(ctx context.Context, name, prompts string, a *protocol.A
 	if eos := base.Text.EOS(); eos >= 0 {
 		g.Stop = []int32{eos}
 	}
-	res, err := t.do(ctx, "generate-"+name, protocol.Job{Kind: protocol.Generate, Generate: g})
+	res, err := t.do(ctx, name, protocol.Job{Kind: protocol.Generate, Generate: g})
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/graft-ml/graft/internal/checkpoint"
 	"github.com/graft-ml/graft/internal/objectstore"
@@ -46,7 +47,9 @@ func (t *task) end() { os.RemoveAll(t.dir) }
 
 // do runs a job and passes its progress on.
 func (t *task) do(ctx context.Context, name string, job protocol.Job) (protocol.Result, error) {
-	job.ID, job.Base, job.Scratch = t.run+"/"+name+"-"+newAttempt(0), t.pins.base(), filepath.Join(t.dir, name)
+	t.tick.Subject = name
+	job.ID, job.Base = t.run+"/"+newAttempt(0), t.pins.base()
+	job.Scratch = filepath.Join(t.dir, "job-"+strings.ReplaceAll(name, "/", "-"))
 	return t.s.Trainer.Run(ctx, job, func(m protocol.Message) error {
 		switch m := m.(type) {
 		case protocol.Progress:

@@ -50,14 +50,9 @@ func (s *Stages) train(ctx context.Context, in TrainJob, last Tick, drain <-chan
 	if done, err := s.trainedBefore(ctx, in); err == nil || !errors.Is(err, objectstore.ErrNotFound) {
 		return done, err
 	}
-	a, err := s.begin(ctx, in, last, report)
-	if a != nil {
-		defer os.RemoveAll(a.dir)
-	}
-	if err != nil {
-		return Trained{}, err
-	}
-	out, err := a.run(ctx, drain)
+	a := &attempt{s: s, in: in, id: newAttempt(last.Attempt), prefix: runKey(in.RunID, "checkpoints"), report: report}
+	defer func() { os.RemoveAll(a.dir) }()
+	out, err := a.begin(ctx, last, drain)
 	if err != nil {
 		a.note(err)
 		// What this attempt left uncommitted is its own: nobody else will ever refer to it.
@@ -66,47 +61,52 @@ func (s *Stages) train(ctx context.Context, in TrainJob, last Tick, drain <-chan
 	return out, err
 }
 
-// begin takes the fence, so that an attempt that is still alive elsewhere can commit nothing more, and
-// fetches the newest checkpoint.
-func (s *Stages) begin(ctx context.Context, in TrainJob, last Tick, report Report) (*attempt, error) {
-	a := &attempt{s: s, in: in, id: newAttempt(last.Attempt), prefix: runKey(in.RunID, "checkpoints"), report: report}
-	var err error
-	if a.recipe, err = s.recipe(ctx, in.Recipe); err != nil {
-		return nil, err
-	}
-	if a.pins, err = s.pins(ctx, in.Pins); err != nil {
-		return nil, err
-	}
-	if a.dir, err = os.MkdirTemp(s.Scratch, "train-"); err != nil {
-		return nil, err
-	}
-	if err := checkpoint.Claim(ctx, s.Store, a.prefix, a.id); err != nil {
-		return a, err
-	}
-	a.from, _, err = checkpoint.Restore(ctx, s.Store, a.prefix, a.resumeDir())
-	if err != nil && !errors.Is(err, objectstore.ErrNotFound) {
-		return a, err
-	}
-	return a, a.progress(last)
-}
-
-func (a *attempt) resumeDir() string { return filepath.Join(a.dir, "resume") }
-
-// progress counts attempts that got nowhere, and gives up when there are too many.
-func (a *attempt) progress(last Tick) error {
-	a.tick = Tick{
-		RunID: a.in.RunID, Phase: "loading", Done: a.from.Step, Total: last.Total,
-		Checkpoint: a.from.Step, Start: a.from.Step, Note: last.Note, Attempt: last.Attempt,
-	}
-	if last.Attempt > 1 && last.Start == a.from.Step {
-		a.tick.Stalled = last.Stalled + 1
+// begin counts attempts that got nowhere, takes the fence, so that an attempt that is still alive elsewhere
+// can commit nothing more, and fetches the newest checkpoint to go on from.
+func (a *attempt) begin(ctx context.Context, last Tick, drain <-chan struct{}) (Trained, error) {
+	a.tick = last
+	a.tick.RunID, a.tick.Phase, a.tick.Done = a.in.RunID, "loading", last.Checkpoint
+	if last.Attempt > 1 {
+		a.tick.Stalled++
 	}
 	a.report(a.tick)
 	if a.tick.Stalled >= MaxStalled {
-		return &StuckError{Attempts: a.tick.Stalled, Checkpoint: a.from.Step, Last: last.Note}
+		return Trained{}, &StuckError{Attempts: a.tick.Stalled, Checkpoint: last.Checkpoint, Last: last.Note}
 	}
-	return nil
+	if err := a.fetch(ctx); err != nil {
+		return Trained{}, err
+	}
+	if a.from.Step > last.Start {
+		a.tick.Stalled = 0
+	}
+	a.tick.Start, a.tick.Checkpoint, a.tick.Done = a.from.Step, a.from.Step, a.from.Step
+	a.report(a.tick)
+	return a.run(ctx, drain)
 }
+
+// fetch reads what the attempt needs to know, and its checkpoint into the resume directory.
+func (a *attempt) fetch(ctx context.Context) error {
+	var err error
+	if a.recipe, err = a.s.recipe(ctx, a.in.Recipe); err != nil {
+		return err
+	}
+	if a.pins, err = a.s.pins(ctx, a.in.Pins); err != nil {
+		return err
+	}
+	if a.dir, err = os.MkdirTemp(a.s.Scratch, "train-"); err != nil {
+		return err
+	}
+	if err := checkpoint.Claim(ctx, a.s.Store, a.prefix, a.id); err != nil {
+		return err
+	}
+	a.from, _, err = checkpoint.Restore(ctx, a.s.Store, a.prefix, a.resumeDir())
+	if errors.Is(err, objectstore.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (a *attempt) resumeDir() string { return filepath.Join(a.dir, "resume") }
 
 func (a *attempt) run(ctx context.Context, drain <-chan struct{}) (Trained, error) {
 	job, err := a.job(ctx)

@@ -21,8 +21,6 @@ type Pin struct {
 	Variant string `json:"variant,omitempty"` // team/variant
 	Version int    `json:"version,omitempty"`
 	Digest  string `json:"digest,omitempty"` // of the version's manifest
-	// Generation of the alias that was read; 0 if it did not exist.
-	Generation int64 `json:"generation,omitempty"`
 }
 
 // None says whether p names no version.
@@ -142,7 +140,8 @@ type Trained struct {
 // Tick is how far a stage is; heartbeats and progress signals carry it.
 type Tick struct {
 	RunID           string  `json:"run_id,omitempty"`
-	Phase           string  `json:"phase"` // loading, training, scoring, …
+	Phase           string  `json:"phase"`             // loading, training, scoring, …
+	Subject         string  `json:"subject,omitempty"` // of scoring and generating
 	Done            int     `json:"done"`
 	Total           int     `json:"total"`
 	Loss            float64 `json:"loss,omitempty"`
@@ -151,11 +150,11 @@ type Tick struct {
 	Tokens          int64   `json:"tokens,omitempty"`
 	Checkpoint      int     `json:"checkpoint,omitempty"` // step of the newest committed one
 	Attempt         int     `json:"attempt,omitempty"`
-	// Start is the checkpoint that this attempt began with; Stalled how many attempts before it ended
-	// without a newer one, in a row.
+	// Start is the checkpoint that the attempt began with; Stalled how many attempts up to this one, in a
+	// row, began no further than the one before.
 	Start   int `json:"start,omitempty"`
 	Stalled int `json:"stalled,omitempty"`
-	// Signalled is the last share of progress that was sent to the run, see workflows.Signals.
+	// Signalled is the last share of progress that was sent to the run.
 	Signalled int    `json:"signalled,omitempty"`
 	Note      string `json:"note,omitempty"` // why the last attempt ended
 }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -64,7 +65,7 @@ func kindOf(err error) string {
 	case errors.As(err, &unverified):
 		return Unverified
 	case errors.As(err, &refused):
-		return classes[refused.Class]
+		return cmp.Or(classes[refused.Class], TrainerLost)
 	case errors.As(err, &fault) && fault.UserFault():
 		return UserError
 	case errors.As(err, &lost):

@@ -12,9 +12,10 @@ import (
 	"github.com/graft-ml/graft/internal/stage"
 )
 
-// signals is how many progress signals a stage sends to its run at most, whatever its length and
-// however often it begins again: the share of it that is done, in 1/signals, is sent once.
-const signals = 60
+// signals is how many progress signals an activity sends to its run at most, by phase, whatever its length
+// and however often it begins again: each share 1/n of it that is done is told once. With those of Prepare,
+// a run gets fewer than 100.
+var signals = map[string]int{"training": 50, "scoring": 5, "generating": 2}
 
 // signalApart keeps a short stage from sending them all in a second.
 const signalApart = 500 * time.Millisecond
@@ -80,9 +81,9 @@ func (w *watcher) report(t stage.Tick) {
 	t.Attempt, t.Signalled = w.tick.Attempt, w.tick.Signalled
 	share := 0
 	if t.Total > 0 {
-		share = t.Done * signals / t.Total
+		share = t.Done * signals[t.Phase] / t.Total
 	}
-	send := w.tell != nil && t.Phase == "training" && share > t.Signalled && time.Since(w.sent) >= signalApart
+	send := w.tell != nil && share > t.Signalled && time.Since(w.sent) >= signalApart
 	if send {
 		t.Signalled, w.sent = share, time.Now()
 	}
