@@ -89,6 +89,7 @@ type lines struct {
 
 	last    stageLine // newer than what was written
 	printed int64     // done, as it was last written
+	total   int64     // as last shown
 }
 
 func (s *lines) show(l stageLine) {
@@ -97,6 +98,10 @@ func (s *lines) show(l stageLine) {
 		s.flush()
 		s.phase, s.fifth = l.phase, 0
 	}
+	if l.total != s.total { // another count within the stage
+		s.fifth, s.printed = 0, 0
+	}
+	s.total = l.total
 	fifth := int64(0)
 	if l.total > 0 {
 		fifth = 5 * l.done / l.total

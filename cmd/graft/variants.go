@@ -163,7 +163,7 @@ func (a *app) showVersion(reg *adapters.Registry, m adapters.Manifest) error {
 	w.row("recipe", m.Recipe.URI+" "+shortDigest(m.Recipe.Digest))
 	w.row("metrics", metricText(m.Metrics))
 	for _, f := range m.Files {
-		w.row("file", fmt.Sprintf("%s  %s bytes  %s", strings.TrimPrefix(f.Key, m.Dir()+"/"), thousands(f.Size), shortDigest(f.SHA256)))
+		w.row("file", fmt.Sprintf("%s  %s bytes  %s", f.Name, thousands(f.Size), shortDigest(f.SHA256)))
 	}
 	return w.flush()
 }
