@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -192,6 +193,9 @@ func row(e *client.ScheduleListEntry) ScheduleRow {
 	r := ScheduleRow{ID: e.ID, Paused: e.Paused, Note: e.Note, Next: e.NextActionTimes}
 	if e.Spec != nil {
 		r.Cron, r.Timezone = e.Spec.CronExpressions, e.Spec.TimeZoneName
+		for _, c := range e.Spec.Calendars { // what the server makes of a cron expression
+			r.Cron = append(r.Cron, cronOf(c))
+		}
 		for _, i := range e.Spec.Intervals {
 			r.Every = i.Every.String()
 		}
@@ -203,4 +207,33 @@ func row(e *client.ScheduleListEntry) ScheduleRow {
 	}
 	r.Variant = strings.TrimPrefix(e.ID, schedulePrefix)
 	return r
+}
+
+// cronOf writes a calendar as the five cron fields it came from.
+func cronOf(c client.ScheduleCalendarSpec) string {
+	return strings.Join([]string{
+		cronField(c.Minute, 0, 59), cronField(c.Hour, 0, 23), cronField(c.DayOfMonth, 1, 31),
+		cronField(c.Month, 1, 12), cronField(c.DayOfWeek, 0, 6),
+	}, " ")
+}
+
+func cronField(ranges []client.ScheduleRange, low, high int) string {
+	var parts []string
+	for _, r := range ranges {
+		text := strconv.Itoa(r.Start)
+		switch {
+		case r.Start == low && r.End == high:
+			text = "*"
+		case r.End > r.Start:
+			text += "-" + strconv.Itoa(r.End)
+		}
+		if r.Step > 1 {
+			text += "/" + strconv.Itoa(r.Step)
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return "*"
+	}
+	return strings.Join(parts, ",")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ func (a *app) planCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		shape, err := baseShape(c, t, r)
+		shape, err := baseShape(c, t, args[0], r)
 		if err != nil {
 			return err
 		}
@@ -36,8 +37,8 @@ func (a *app) planCommand() *cobra.Command {
 }
 
 // baseShape reads the base's config.json: the copy that graft.yaml names, or the base's own.
-func baseShape(c *cobra.Command, t *targetFlags, r *recipes.Recipe) (recipes.BaseShape, error) {
-	project, err := t.loadProject()
+func baseShape(c *cobra.Command, t *targetFlags, file string, r *recipes.Recipe) (recipes.BaseShape, error) {
+	project, err := t.loadProject(filepath.Dir(file))
 	if err != nil {
 		return recipes.BaseShape{}, err
 	}
@@ -67,13 +68,17 @@ func (a *app) printPlan(r *recipes.Recipe, p recipes.Plan) error {
 	w := a.table()
 	w.row("recipe", fmt.Sprintf("%s of %s over %s", r.Method, r.Variant, r.BaseModel))
 	w.row("base", fmt.Sprintf("%s parameters, %s meet a token", thousands(p.Parameters), thousands(p.ActiveParameters)))
-	w.row("base memory", fmt.Sprintf("%s in all, %s on each of %d x %s", gigabytes(p.BaseBytes), gigabytes(p.BaseBytesPerDevice), p.Devices, p.Hardware))
+	memory := gigabytes(p.BaseBytes)
+	if p.Devices > 1 {
+		memory += fmt.Sprintf(" in all, %s on each of %d GPUs (%s)", gigabytes(p.BaseBytesPerDevice), p.Devices, p.Hardware)
+	}
+	w.row("base memory", memory)
 	if p.DeviceBytes > 0 {
-		verdict := "fits"
+		verdict := "fit"
 		if !p.Fits {
-			verdict = "DOES NOT FIT"
+			verdict = "DO NOT FIT"
 		}
-		w.row("device memory", fmt.Sprintf("%s each: the base and the adapter's state %s; activations come on top", gigabytes(p.DeviceBytes), verdict))
+		w.row("GPU memory", fmt.Sprintf("%s each: base and adapter state %s; activations come on top", gigabytes(p.DeviceBytes), verdict))
 	}
 	w.row("adapter", fmt.Sprintf("%s parameters, %s; with gradients and AdamW state %s", thousands(p.AdapterParameters), gigabytes(p.AdapterBytes), gigabytes(p.TrainingBytes)))
 	w.row("steps", stepsText(p))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func readRecipe(file string, t *targetFlags, set []string) (workflows.Input, *re
 	if err != nil {
 		return workflows.Input{}, nil, err
 	}
-	project, err := t.loadProject()
+	project, err := t.loadProject(filepath.Dir(file))
 	if err != nil {
 		return workflows.Input{}, nil, err
 	}

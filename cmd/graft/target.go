@@ -27,7 +27,7 @@ func (a *app) targetFlags(c *cobra.Command) *targetFlags {
 	f.StringVar(&t.temporal, "temporal", os.Getenv("TEMPORAL_ADDRESS"), "HOST:PORT of a Temporal to use instead of the local stack's")
 	f.StringVar(&t.namespace, "namespace", os.Getenv("TEMPORAL_NAMESPACE"), "its namespace (default: default)")
 	f.StringVar(&t.store, "store", os.Getenv("GRAFT_STORE"), "s3://bucket[/prefix] for data, runs and variants, instead of the local stack's; endpoint and keys from the AWS environment")
-	f.StringVar(&t.project, "config", "", "graft.yaml to use (default: the nearest one above the working directory)")
+	f.StringVar(&t.project, "config", "", "graft.yaml to use (default: the nearest one above the recipe, or the working directory)")
 	f.StringVar(&t.environment, "env", "", "environment of graft.yaml that names Temporal and store")
 	return t
 }
@@ -37,7 +37,7 @@ func (t *targetFlags) settle() error {
 	if t.environment == "" {
 		return nil
 	}
-	project, err := t.loadProject()
+	project, err := t.loadProject(".")
 	if err != nil {
 		return err
 	}
@@ -51,12 +51,12 @@ func (t *targetFlags) settle() error {
 	return nil
 }
 
-// loadProject is graft.yaml: the one named, or the nearest one above the working directory, or an empty one.
-func (t *targetFlags) loadProject() (*recipes.Project, error) {
+// loadProject is graft.yaml: the one named, or the nearest one at or above dir, or an empty one.
+func (t *targetFlags) loadProject(dir string) (*recipes.Project, error) {
 	path := t.project
 	if path == "" {
 		var err error
-		if path, err = recipes.FindProject("."); err != nil {
+		if path, err = recipes.FindProject(dir); err != nil {
 			return nil, err
 		}
 	}
