@@ -96,14 +96,13 @@ func (r *run) resolve(ctx workflow.Context, in Input) error {
 		return err
 	}
 	r.progress.Run = resolved
-	listing := Listing{Variant: resolved.Variant, Base: resolved.Base, Method: resolved.Method}
-	return workflow.UpsertTypedSearchAttributes(ctx, listing.updates()...)
+	return workflow.UpsertTypedSearchAttributes(ctx, r.listing().updates()...)
 }
 
 func (r *run) prepare(ctx workflow.Context) (stage.Data, error) {
 	r.enter(ctx, PhasePreparing)
 	run := r.progress.Run
-	c := child(ctx, r.child("prepare", 0), "prepare data for "+run.Variant, "")
+	c := child(ctx, r.child("prepare", 0), "prepare data for "+run.Variant, r.listing())
 	var data stage.Data
 	if err := workflow.ExecuteChildWorkflow(c, Prepare, PrepareInput{Run: run}).Get(ctx, &data); err != nil {
 		return data, err
@@ -115,7 +114,7 @@ func (r *run) prepare(ctx workflow.Context) (stage.Data, error) {
 func (r *run) train(ctx workflow.Context, data stage.Data) (stage.Trained, error) {
 	r.enter(ctx, PhaseTraining)
 	run := r.progress.Run
-	c := child(ctx, r.child("train", 0), fmt.Sprintf("train %s (%s)", run.Variant, run.Method), "")
+	c := child(ctx, r.child("train", 0), fmt.Sprintf("train %s (%s)", run.Variant, run.Method), r.listing())
 	var trained stage.Trained
 	if err := workflow.ExecuteChildWorkflow(c, Train, TrainInput{Run: run, Data: data}).Get(ctx, &trained); err != nil {
 		return trained, err
@@ -127,7 +126,7 @@ func (r *run) train(ctx workflow.Context, data stage.Data) (stage.Trained, error
 func (r *run) evaluate(ctx workflow.Context, res Result, live stage.Pin, round int) (Evaluated, error) {
 	r.enter(ctx, PhaseEvaluating)
 	run := r.progress.Run
-	c := child(ctx, r.child("evaluate", round), "evaluate "+run.Variant+" against its base", "")
+	c := child(ctx, r.child("evaluate", round), "evaluate "+run.Variant+" against its base", r.listing())
 	in := EvaluateInput{Run: run, Data: res.Data, Trained: res.Trained, Live: live, Round: round}
 	var out Evaluated
 	if err := workflow.ExecuteChildWorkflow(c, Evaluate, in).Get(ctx, &out); err != nil {
@@ -151,7 +150,7 @@ func (r *run) gate(ctx workflow.Context, e Evaluated, live stage.Pin) (stage.Dec
 func (r *run) publish(ctx workflow.Context, res Result, decision stage.Ref, live stage.Pin, round int) (Published, error) {
 	r.enter(ctx, PhasePublishing)
 	run := r.progress.Run
-	c := child(ctx, r.child("publish", round), "publish "+run.Variant, "")
+	c := child(ctx, r.child("publish", round), "publish "+run.Variant, r.listing())
 	in := PublishInput{
 		Run: run, Data: res.Data, Trained: res.Trained, Decision: decision, Live: live, Round: round,
 		Evaluated: Evaluated{Scored: res.Scored, Samples: res.Samples},

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
+	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/internal/stage"
 	"github.com/graft-ml/graft/trainer/child"
 	"github.com/graft-ml/graft/trainer/protocol"
@@ -132,6 +133,21 @@ func TestBadRecipeFailsAtOnceWithItsWholeMessage(t *testing.T) {
 	}
 	if p := progress(t, env); p.Phase != workflows.PhaseFailed || !strings.Contains(p.Markdown(), "did you mean method?") {
 		t.Errorf("details:\n%s", p.Markdown())
+	}
+}
+
+func TestStoreThatIgnoresConditionsIsRefusedFirst(t *testing.T) {
+	s := newScript()
+	s.probe = func() error {
+		return &objectstore.Fault{Op: "probe", URI: "s3://b/k", Permanent: true, User: true, Err: errors.New("the store ignores If-None-Match")}
+	}
+	env := play(t, s)
+	var app *temporal.ApplicationError
+	if !errors.As(env.GetWorkflowError(), &app) || app.Type() != activities.UserError {
+		t.Errorf("error %v", env.GetWorkflowError())
+	}
+	if calls := s.log(); !slices.Equal(calls, []string{"probe", "cleanup"}) {
+		t.Errorf("calls %q", calls)
 	}
 }
 

@@ -89,11 +89,12 @@ func scoring(ctx workflow.Context, hardware, summary string) workflow.Context {
 }
 
 // child workflows share their parent's fate, but end their own activities first when it is cancelled.
-func child(ctx workflow.Context, id, summary, details string) workflow.Context {
+func child(ctx workflow.Context, id, summary string, l Listing) workflow.Context {
 	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: id, WaitForCancellation: true,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary:         summary, StaticDetails: details,
+		StaticSummary:         summary,
+		TypedSearchAttributes: temporal.NewSearchAttributes(l.updates()...), // a filter by variant finds its stages too
 	})
 }

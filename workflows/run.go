@@ -83,6 +83,11 @@ func (r *run) showEvalLoss(ctx workflow.Context, scored []stage.Scored) error {
 	return nil
 }
 
+func (r *run) listing() Listing {
+	run := r.progress.Run
+	return Listing{Variant: run.Variant, Base: run.Base, Method: run.Method}
+}
+
 // child names a child workflow: the same name in every execution of the run.
 func (r *run) child(what string, round int) string {
 	if round == 0 {

@@ -68,7 +68,7 @@ func (s *script) Resolve(_ context.Context, in stage.Submission) (stage.Resolved
 	return stage.Resolved{
 		RunID: in.RunID, Recipe: ref("recipe.yaml"), Pins: ref("pins.json"), Variant: "go/docs", Method: "sft",
 		Base: "builtin:rootstock", BaseDigest: digest, Hardware: "cpu", To: s.to, Then: s.then, Approval: s.await,
-		Live: s.pin(), Store: "file:///tmp/store",
+		Live: s.pin(), Store: "s3://graft",
 	}, nil
 }
 
@@ -166,7 +166,7 @@ func (s *script) Gate(_ context.Context, in stage.GateInput) (stage.Decision, er
 func (s *script) WriteVersion(context.Context, stage.VersionInput) (stage.Version, error) {
 	s.called("version")
 	n := s.live + 1
-	return stage.Version{Variant: "go/docs", Number: n, Digest: digest, URI: fmt.Sprintf("file:///tmp/store/variants/go/docs/versions/%d", n), Adapter: digest}, nil
+	return stage.Version{Variant: "go/docs", Number: n, Digest: digest, URI: fmt.Sprintf("s3://graft/variants/go/docs/versions/%d", n), Adapter: digest}, nil
 }
 
 func (s *script) Verify(context.Context, stage.VerifyInput, stage.Report) (stage.Verified, error) {
@@ -201,7 +201,7 @@ func (s *script) Report(context.Context, stage.ReportInput) (stage.Reported, err
 			return stage.Reported{}, err
 		}
 	}
-	return stage.Reported{Report: ref("report.html"), URI: "file:///tmp/store/report.html"}, nil
+	return stage.Reported{Report: ref("report.html"), URI: "s3://graft/report.html"}, nil
 }
 
 func (s *script) Cleanup(context.Context, stage.CleanupInput) (stage.Cleaned, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
@@ -123,6 +124,9 @@ func TestServerShowsARun(t *testing.T) {
 	if phase != workflows.PhasePublished || team != "go" || loss != 2.25 || step != 10 {
 		t.Errorf("phase %q team %q loss %g step %d", phase, team, loss, step)
 	}
+	if d := details(t, c, run.GetID()); !strings.Contains(d, "**published**  ●●●●●●●") || !strings.Contains(d, "✓ pass") || !strings.Contains(d, "go/docs@1") {
+		t.Errorf("the UI shows\n%s", d)
+	}
 	if summary, err := desc.GetStaticSummary(); err != nil || summary != "sft of go/docs over builtin:rootstock" {
 		t.Errorf("summary %q, %v", summary, err)
 	}
@@ -206,6 +210,9 @@ func TestServerRunBeginsAgainAfterFailure(t *testing.T) {
 	if !errors.As(err, &app) || app.Type() != activities.UserError || !strings.Contains(app.Message(), "did you mean method?") {
 		t.Fatalf("ended with %v", err)
 	}
+	if d := details(t, c, t.Name()); !strings.Contains(d, "### failed (UserError)") || !strings.Contains(d, "lora_r: must be at least 1 (got 0)") {
+		t.Errorf("the UI shows\n%s", d)
+	}
 	broken = false
 	var res workflows.Result
 	if err := submit(t, c).Get(t.Context(), &res); err != nil || !res.Published {
@@ -270,6 +277,20 @@ func TestServerSchedule(t *testing.T) {
 	if err := workflows.PauseSchedule(ctx, c, plan.ID, ""); !errors.Is(err, workflows.ErrNoSchedule) {
 		t.Errorf("pausing a deleted schedule: %v", err)
 	}
+}
+
+// details is what the UI shows as a workflow's current details.
+func details(t *testing.T, c client.Client, id string) string {
+	t.Helper()
+	val, err := c.QueryWorkflow(t.Context(), id, "", "__temporal_workflow_metadata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m sdkpb.WorkflowMetadata
+	if err := val.Get(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCurrentDetails()
 }
 
 // waitFor polls until ok: the server's lists are eventually consistent.
