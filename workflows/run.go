@@ -137,7 +137,7 @@ func (r *run) report(ctx workflow.Context, res Result) string {
 // cleanup removes what attempts of the run left half done. What is shared or committed stays.
 func (r *run) cleanup(ctx workflow.Context) {
 	err := workflow.ExecuteActivity(control(ctx, "clean up after the run"), acts.Cleanup,
-		stage.CleanupInput{RunID: r.progress.RunID}).Get(ctx, nil)
+		stage.CleanupInput{RunID: r.progress.RunID, Variant: r.progress.Run.Variant}).Get(ctx, nil)
 	if err != nil {
 		workflow.GetLogger(ctx).Error("not cleaned up", "error", err)
 	}

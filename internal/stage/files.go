@@ -35,6 +35,11 @@ func (s *Stages) putFile(ctx context.Context, key, local string) (Ref, error) {
 // Cleanup removes what attempts of a run uploaded and did not commit. Data, committed checkpoints and
 // versions stay: a run that is started again goes on from them.
 func (s *Stages) Cleanup(ctx context.Context, in CleanupInput) (Cleaned, error) {
+	if in.Variant != "" {
+		if err := s.registry().Sweep(ctx, in.Variant, in.RunID); err != nil {
+			return Cleaned{}, err
+		}
+	}
 	prefix := runKey(in.RunID, "checkpoints")
 	attempts, before, err := s.attempts(ctx, prefix)
 	if err != nil || before == 0 {

@@ -198,9 +198,18 @@ func TestCleanupLeavesOnlyWhatIsCommitted(t *testing.T) {
 	if _, err := store.Put(t.Context(), orphan, strings.NewReader("half"), objectstore.Cond{}); err != nil {
 		t.Fatal(err)
 	}
-	done, err := s.Cleanup(t.Context(), stage.CleanupInput{RunID: "r1"})
+	half := "variants/go/docs/versions/1/adapter_model.safetensors" // claimed and begun, never committed
+	for key, text := range map[string]string{half: "half", "variants/go/docs/versions/1/claim.json": `{"format":"graft.claim/1","run":"r1"}`} {
+		if _, err := store.Put(t.Context(), key, strings.NewReader(text), objectstore.Cond{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, err := s.Cleanup(t.Context(), stage.CleanupInput{RunID: "r1", Variant: "go/docs"})
 	if err != nil || done.Objects != 1 {
 		t.Errorf("removed %d objects, %v", done.Objects, err)
+	}
+	if _, err := store.Stat(t.Context(), half); !errors.Is(err, objectstore.ErrNotFound) {
+		t.Errorf("half a version is left: %v", err)
 	}
 	if m, _, err := checkpoint.Latest(t.Context(), store, "runs/r1/checkpoints"); err != nil || m.Step != 10 {
 		t.Errorf("newest checkpoint %d, %v", m.Step, err)

@@ -317,10 +317,11 @@ type Reported struct {
 
 // CleanupInput removes what a run that ended early left half done.
 type CleanupInput struct {
-	RunID string `json:"run_id"`
+	RunID   string `json:"run_id"`
+	Variant string `json:"variant,omitempty"` // none: the run never got to know it
 }
 
-// Cleaned counts what went.
+// Cleaned counts what went of checkpoints.
 type Cleaned struct {
 	Objects int `json:"objects"`
 }
