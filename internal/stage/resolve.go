@@ -151,7 +151,7 @@ func (s *Stages) resolved(ctx context.Context, p Pins, pins Ref) (Resolved, erro
 		RunID: p.Run, Recipe: recipe, Pins: pins, Variant: r.Variant, Method: r.Method,
 		Base: p.Base.URI, BaseDigest: p.Base.Digest, Hardware: r.Resources.Hardware,
 		To: r.Publish.To, Then: r.Publish.Then, Approval: r.Publish.Approval == "required",
-		Live: p.Live, Subjects: subjects(r, p), Store: s.Store.URI(""), Samples: r.Evaluate.Samples > 0,
+		Live: p.Live, Subjects: subjects(r, p), Store: s.Store.URI(""),
 	}, nil
 }
 

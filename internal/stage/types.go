@@ -55,7 +55,6 @@ type Resolved struct {
 	Live       Pin      `json:"live"`               // when the run began
 	Subjects   []string `json:"subjects,omitempty"` // what the gate names beside base and live
 	Store      string   `json:"store"`              // URI of the run's store
-	Samples    bool     `json:"samples,omitempty"`  // held-out prompts are answered
 }
 
 // PartList is what Prepare works through.
