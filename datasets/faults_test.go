@@ -146,7 +146,7 @@ func TestInputFaults(t *testing.T) {
 		{"nothing there", datasets.Dataset{Path: at("absent/*.parquet")}, "absent/*.parquet matches nothing"},
 		{"no such file", datasets.Dataset{Path: at("absent.parquet")}, "absent.parquet matches nothing"},
 		{"bad pattern", datasets.Dataset{Path: at("[.parquet")}, "pattern"},
-		{"truncated", datasets.Dataset{Path: at("short.parquet")}, "short.parquet: not a sound Parquet file: not Parquet: no PAR1 at the end"},
+		{"truncated", datasets.Dataset{Path: at("short.parquet")}, "short.parquet: not a sound Parquet file: no PAR1 at the end"},
 		{"not Parquet", datasets.Dataset{Path: at("zip.parquet")}, "zip.parquet: not a sound Parquet file"},
 		{"empty file", datasets.Dataset{Path: at("empty.parquet")}, "empty.parquet: not a sound Parquet file: 0 bytes"},
 		{"missing column", datasets.Dataset{Path: at("ok.parquet"), Shape: datasets.PromptCompletion, Columns: map[string]string{"completion": "answer"}},

@@ -67,7 +67,7 @@ func readLimited(path string) ([]byte, error) {
 	defer f.Close()
 	src, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	if err != nil {
-		return nil, fileFault{fmt.Errorf("read %s: %w", path, err)}
+		return nil, fileFault{err}
 	}
 	return src, nil
 }

@@ -198,5 +198,8 @@ func (p *Project) Environment(name string) (Environment, error) {
 		return e, nil
 	}
 	names := slices.Sorted(maps.Keys(p.Environments))
+	if len(names) == 0 {
+		return Environment{}, fileFault{fmt.Errorf("no environment %s: graft.yaml is not found, or names none", quote(name))}
+	}
 	return Environment{}, fileFault{fmt.Errorf("no environment %s in graft.yaml (it has: %s)%s", quote(name), strings.Join(names, ", "), didYouMean(nearest(name, names)))}
 }

@@ -21,8 +21,11 @@ func (a *app) baseCommand() *cobra.Command {
 				return err
 			}
 			info, err := inspectBase(args[0], files)
-			if err != nil || a.json {
-				return a.orJSON(info, err)
+			if err != nil {
+				return fmt.Errorf("base %s: %w", args[0], err)
+			}
+			if a.json {
+				return a.writeJSON(info)
 			}
 			return a.printBase(info)
 		}})

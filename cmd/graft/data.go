@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/graft-ml/graft/datasets"
-	"github.com/graft-ml/graft/recipes"
 )
 
 func (a *app) dataCommand() *cobra.Command {
@@ -16,7 +15,7 @@ func (a *app) dataCommand() *cobra.Command {
 	var set []string
 	prepare := &cobra.Command{Use: "prepare RECIPE --out DIR", Short: "Turn a recipe's Parquet files into token shards and a manifest", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := recipes.Load(args[0], set...)
+			_, r, err := readRecipe(args[0], &targetFlags{}, set)
 			if err != nil {
 				return err
 			}

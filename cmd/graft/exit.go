@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"syscall"
 
 	"github.com/graft-ml/graft/recipes"
 )
@@ -36,6 +38,7 @@ type userFault interface{ UserFault() bool }
 func report(w io.Writer, err error) int {
 	var usage usageError
 	var fault userFault
+	var host *net.DNSError
 	switch {
 	case err == nil:
 		return exitDone
@@ -47,7 +50,8 @@ func report(w io.Writer, err error) int {
 	case errors.As(err, new(recipes.Faults)): // places come first on each line, so that editors can jump to them
 		fmt.Fprintln(w, err)
 		return exitUser
-	case errors.As(err, &usage), errors.As(err, &fault) && fault.UserFault():
+	case errors.As(err, &usage), errors.As(err, &fault) && fault.UserFault(),
+		errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &host) && host.IsNotFound: // a wrong address, or nothing runs there
 		fmt.Fprintf(w, "graft: %v\n", err)
 		return exitUser
 	}

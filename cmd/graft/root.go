@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +32,11 @@ func execute(ctx context.Context, args []string, std streams) int {
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	return report(std.err, classify(root.ExecuteContext(ctx)))
+	if err := unknownSubcommand(root, args); err != nil {
+		return report(std.err, err)
+	}
+	c, err := root.ExecuteContextC(ctx)
+	return report(std.err, classify(c, err))
 }
 
 func (a *app) root() *cobra.Command {
@@ -82,23 +84,6 @@ func (a *app) useLocalS3(c *cobra.Command) error {
 		return nil // none runs: s3:// is then whatever the AWS environment says
 	}
 	return setEnv(found.Env())
-}
-
-// classify gives cobra's own complaints about the command line their exit status.
-func classify(err error) error {
-	if err == nil {
-		return nil
-	}
-	var usage usageError
-	if errors.As(err, &usage) {
-		return err
-	}
-	for _, prefix := range []string{"unknown command", "accepts ", "requires ", "unknown flag", "invalid argument"} {
-		if strings.HasPrefix(err.Error(), prefix) {
-			return usageError{err}
-		}
-	}
-	return err
 }
 
 // defaultDir is GRAFT_DIR, or .graft in the working directory when it is there, or a place in the user's state.

@@ -146,7 +146,7 @@ func (a *app) promptTokens(ctx context.Context, f generateFlags) (*hf.Tokenizer,
 	}
 	tokenizer, err := hf.LoadTokenizer(files)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("base %s: %w", f.base, err)
 	}
 	text := f.prompt
 	if text == "-" {

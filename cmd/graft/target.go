@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -122,7 +121,7 @@ func notRunning(dir string, err error) error {
 func (a *app) open(ctx context.Context, t *targetFlags, at stack.Addresses) (*target, error) {
 	c, err := client.DialContext(ctx, client.Options{HostPort: at.Temporal, Namespace: at.Namespace, Logger: quietLogger()})
 	if err != nil {
-		return nil, fmt.Errorf("connect to Temporal at %s: %w", at.Temporal, err)
+		return nil, stack.Unreachable(ctx, at.Temporal, err)
 	}
 	store, err := a.storeAt(ctx, t, at)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,7 @@ func (a *app) trainCommand() *cobra.Command {
 It prepares the recipe's data in the directory first, or takes a prepared manifest. Running it again in the
 same directory goes on from the last checkpoint.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			r, err := recipes.Load(args[0], f.set...)
+			_, r, err := readRecipe(args[0], &targetFlags{}, f.set)
 			if err != nil {
 				return err
 			}
@@ -65,6 +66,9 @@ func (a *app) train(ctx context.Context, r *recipes.Recipe, f trainFlags) error 
 	w := &trainWatch{app: a, trainer: trainer, job: job.ID, screen: newScreen(a.err)}
 	res, err := trainer.Run(ctx, job, w.take)
 	w.screen.close()
+	if err != nil && strings.HasPrefix(err.Error(), "resume: ") {
+		return fmt.Errorf("%s holds the checkpoint of another job: name another --out, or remove it: %w", f.out, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func (a *app) trainJob(ctx context.Context, r *recipes.Recipe, f trainFlags) (pr
 		return protocol.Job{}, err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return protocol.Job{}, err
+		return protocol.Job{}, usagef("--out: %w", err)
 	}
 	if t.Data, err = a.dataSource(ctx, r, f.data, filepath.Join(dir, "prepared")); err != nil {
 		return protocol.Job{}, err
@@ -182,9 +186,9 @@ func (a *app) prepare(ctx context.Context, r *recipes.Recipe, dir string) (datas
 	}
 	info, err := baseInfo(ctx, r.BaseModel)
 	if err != nil {
-		return datasets.PlanResult{}, err
+		return datasets.PlanResult{}, fmt.Errorf("base %s: %w", r.BaseModel, err)
 	}
-	store, _, err := open.Open(ctx, dir)
+	store, err := opener{}.Data(ctx, dir)
 	if err != nil {
 		return datasets.PlanResult{}, err
 	}

@@ -39,7 +39,7 @@ func readFooter(r io.ReaderAt, size int64) ([]byte, error) {
 	case "PARE":
 		return nil, errors.New("encrypted Parquet is not supported")
 	default:
-		return nil, errors.New("not Parquet: no PAR1 at the end (truncated?)")
+		return nil, errors.New("no PAR1 at the end: truncated, or not Parquet at all")
 	}
 	n := int64(binary.LittleEndian.Uint32(end[:4]))
 	if n > size-12 {

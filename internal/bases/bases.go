@@ -30,6 +30,9 @@ func Open(ctx context.Context, uri string, open objectstore.Opener) (Files, erro
 		}
 		return embedded{rootstock.FS()}, nil
 	}
+	if uri == "" {
+		return nil, &Fault{errors.New("base: empty URI")}
+	}
 	store, prefix, err := open(ctx, strings.TrimSuffix(uri, "/")+"/")
 	if err != nil {
 		return nil, err

@@ -109,11 +109,26 @@ func (m Manifest) Digest() string {
 // DecodeManifest reads manifest.json strictly: an unknown format, major version or field, trailing
 // bytes or a broken invariant is an error.
 func DecodeManifest(data []byte) (Manifest, error) {
+	m, err := decodeManifest(data)
+	if err != nil {
+		return m, &ManifestError{err}
+	}
+	return m, nil
+}
+
+// ManifestError is a manifest that cannot be used: not one, of another version, or inconsistent.
+type ManifestError struct{ err error }
+
+func (e *ManifestError) Error() string   { return e.err.Error() }
+func (e *ManifestError) Unwrap() error   { return e.err }
+func (e *ManifestError) UserFault() bool { return true }
+
+func decodeManifest(data []byte) (Manifest, error) {
 	var head struct {
 		Format string `json:"format"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return Manifest{}, fmt.Errorf("manifest: %w", err)
+		return Manifest{}, fmt.Errorf("manifest: not a JSON object with a format: %w", err)
 	}
 	if err := checkFormat(head.Format); err != nil {
 		return Manifest{}, fmt.Errorf("manifest: %w", err)

@@ -78,7 +78,7 @@ func checkTemporal(ctx context.Context, dial dialFunc, address, namespace string
 		HostPort: address, Namespace: namespace, Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
-		return mend("Temporal at %s does not answer: %w", address, err)
+		return Unreachable(ctx, address, err)
 	}
 	defer c.Close()
 	_, err = c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})

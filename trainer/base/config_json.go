@@ -3,7 +3,9 @@ package base
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 )
@@ -14,7 +16,7 @@ func ParseConfig(data []byte) (Config, error) {
 	r := &fieldReader{fault: &Fault{}}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if err := decoder.Decode(&r.fields); err != nil {
-		r.fault.addf("config.json: %v", err)
+		r.fault.addf("config.json: %s", jsonFault(err, "an object"))
 		return Config{}, r.fault
 	}
 	c := Config{ModelType: r.text("model_type")}
@@ -75,6 +77,7 @@ type fieldReader struct {
 	fault  *Fault
 }
 
+// take decodes a field and says whether it is there; one of the wrong kind is, with its fault.
 func (r *fieldReader) take(name string, into any) bool {
 	raw, ok := r.fields[name]
 	delete(r.fields, name)
@@ -82,10 +85,36 @@ func (r *fieldReader) take(name string, into any) bool {
 		return false
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		r.fault.addf("config.json: %s%s: %v", r.prefix, name, err)
-		return false
+		r.fault.addf("config.json: %s%s: must be %s (got %s)", r.prefix, name, kindOf(into), raw)
 	}
 	return true
+}
+
+// kindOf names what a field must be.
+func kindOf(into any) string {
+	switch into.(type) {
+	case *int:
+		return "a whole number"
+	case *float64:
+		return "a number"
+	case *string:
+		return "a string"
+	case *bool:
+		return "true or false"
+	}
+	return "an object"
+}
+
+// jsonFault says in words of JSON, not of Go, why a text was not decoded into what it must be.
+func jsonFault(err error, must string) string {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "not JSON: it ends too early"
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("not JSON: %v (byte %d)", syntax, syntax.Offset)
+	}
+	return "must be " + must
 }
 
 func (r *fieldReader) text(name string) (s string) { r.take(name, &s); return s }

@@ -6,16 +6,17 @@ import (
 )
 
 // maxReasons bounds a fault's text: a base of the wrong shape has a fault in every tensor.
-const maxReasons = 20
+const maxReasons = 8
 
-// Fault is everything that is wrong with a base directory.
+// Fault is everything that is wrong with a base directory. Its text names the file or tensor; which base it is, the
+// caller knows.
 type Fault struct{ Reasons []string }
 
 func (f *Fault) Error() string {
 	if extra := len(f.Reasons) - maxReasons; extra > 0 {
-		return fmt.Sprintf("base: %s; and %d more", strings.Join(f.Reasons[:maxReasons], "; "), extra)
+		return fmt.Sprintf("%s; and %d more", strings.Join(f.Reasons[:maxReasons], "; "), extra)
 	}
-	return "base: " + strings.Join(f.Reasons, "; ")
+	return strings.Join(f.Reasons, "; ")
 }
 
 // UserFault marks the error as one that a retry cannot mend.

@@ -70,7 +70,7 @@ func ReadConfig(files Files) (Config, error) {
 		return Config{}, &Fault{[]string{configFile + ": no such file"}}
 	}
 	if err != nil {
-		return Config{}, fmt.Errorf("base: read %s: %w", configFile, err)
+		return Config{}, fmt.Errorf("read %s: %w", configFile, err)
 	}
 	return ParseConfig(data)
 }
@@ -92,6 +92,10 @@ func openCheckpoint(files Files) (*checkpoint, error) {
 			return nil, err
 		}
 	}
+	if err := c.fault.err(); err != nil { // its tensors would all be called missing
+		c.Close()
+		return nil, err
+	}
 	for _, tensor := range slices.Sorted(maps.Keys(places)) {
 		if t, ok := c.tensors[tensor]; ok && t.name != places[tensor] {
 			c.fault.addf("%s: tensor %s: in %s, the index says %s", indexFile, tensor, t.name, places[tensor])
@@ -107,14 +111,14 @@ func readIndex(files Files) (map[string]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("base: read %s: %w", indexFile, err)
+		return nil, fmt.Errorf("read %s: %w", indexFile, err)
 	}
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
 	fault := &Fault{}
 	if err := json.Unmarshal(data, &index); err != nil {
-		fault.addf("%s: %v", indexFile, err)
+		fault.addf("%s: %s", indexFile, jsonFault(err, "an object whose weight_map names the file of each tensor"))
 	} else if len(index.WeightMap) == 0 {
 		fault.addf("%s: weight_map: empty or missing", indexFile)
 	}
@@ -133,7 +137,7 @@ func (c *checkpoint) open(files Files, name string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("base: open %s: %w", name, err)
+		return fmt.Errorf("open %s: %w", name, err)
 	}
 	if closer, ok := r.(io.Closer); ok {
 		c.closers = append(c.closers, closer)
@@ -145,7 +149,7 @@ func (c *checkpoint) open(files Files, name string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("base: %s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	for _, info := range file.Tensors() {
 		if other, ok := c.tensors[info.Name]; ok {

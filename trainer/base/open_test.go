@@ -159,7 +159,7 @@ func TestFaultsAreNamed(t *testing.T) {
 		"file missing": {func(_ *testing.T, f files) { delete(f, part2) }, []string{part2 + ": no such file"}},
 		"no weights":   {func(_ *testing.T, f files) { delete(f, "model.safetensors.index.json") }, []string{"model.safetensors: no such file"}},
 		"no config":    {func(_ *testing.T, f files) { delete(f, "config.json") }, []string{"config.json: no such file"}},
-		"config cut":   {func(_ *testing.T, f files) { f["config.json"] = f["config.json"][:50] }, []string{"config.json: unexpected EOF"}},
+		"config cut":   {func(_ *testing.T, f files) { f["config.json"] = f["config.json"][:50] }, []string{"config.json: not JSON: it ends too early"}},
 		"index cut":    {func(_ *testing.T, f files) { f["model.safetensors.index.json"] = []byte("{") }, []string{"index.json"}},
 		"index escapes": {func(_ *testing.T, f files) {
 			f["model.safetensors.index.json"] = []byte(`{"weight_map":{"a":"../x.safetensors"}}`)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -33,8 +34,12 @@ func (e *LostError) Error() string {
 	if e.Exit != "" {
 		text += " (" + e.Exit + ")"
 	}
-	if len(e.Last) > 0 {
-		text += "; its last words:\n\t" + strings.Join(e.Last, "\n\t")
+	last := e.Last
+	if e.Cause == OutOfMemory { // where it happened to run out says nothing: the log has it
+		last = slices.DeleteFunc(slices.Clone(last), func(line string) bool { return !aboutMemory(line) })
+	}
+	if len(last) > 0 {
+		text += "; its last words:\n\t" + strings.Join(last, "\n\t")
 	}
 	return text
 }
@@ -44,6 +49,10 @@ func (e *LostError) Unwrap() error { return e.Err }
 // memoryWords are how runtimes say that they got no memory.
 var memoryWords = []string{"cannot allocate memory", "out of memory", "pthread_create failed", "MemoryError"}
 
+func aboutMemory(line string) bool {
+	return slices.ContainsFunc(memoryWords, func(words string) bool { return strings.Contains(line, words) })
+}
+
 // classify refines the cause of a child that ended by itself. limit is its memory limit, 0 if none.
 func classify(state *os.ProcessState, last []string, kernelKilled bool, limit int64) (Cause, string) {
 	status, ok := state.Sys().(syscall.WaitStatus)
@@ -51,10 +60,8 @@ func classify(state *os.ProcessState, last []string, kernelKilled bool, limit in
 		return OutOfMemory, state.String() + "; the kernel's out-of-memory killer was at work"
 	}
 	for _, line := range last {
-		for _, words := range memoryWords {
-			if strings.Contains(line, words) {
-				return OutOfMemory, state.String()
-			}
+		if aboutMemory(line) {
+			return OutOfMemory, state.String()
 		}
 	}
 	if ok && status.Signaled() && (status.Signal() == syscall.SIGKILL || status.Signal() == syscall.SIGTERM) {

@@ -165,9 +165,9 @@ func naiveRapid(m *trainertest.Bigram, prev, token int32) float64 {
 func TestTokensRefused(t *testing.T) {
 	m := trainertest.NewBigram(vocab, 1)
 	for in, want := range map[string]string{
-		"[1,2]\n[12]\n":  "line 2 token 0: id 12 is not in the vocabulary of 12",
-		"[-1]":           "line 1 token 0: id -1",
-		"[1.5]":          "line 1: must be a JSON array of token ids",
+		"[1,2]\n[12]\n":  "line 2: token 0 (from 0): id 12 is not in the vocabulary of 12",
+		"[-1]":           "line 1: token 0 (from 0): id -1",
+		"[1.5]":          "line 1: must be a JSON array of whole numbers",
 		"{}":             "line 1: must be",
 		"[1]\n\n[2]":     "line 2: must be",
 		"[99999999999]":  "line 1: must be",

@@ -46,7 +46,7 @@ func Generate(ctx context.Context, next Next, prompt []int32, index int, g proto
 func CheckGenerate(g protocol.GenerateJob) error {
 	if g.MaxNewTokens < 1 || !(g.Temperature >= 0) || math.IsInf(g.Temperature, 0) || !(g.TopP >= 0 && g.TopP <= 1) {
 		return protocol.Error{Class: protocol.User, Message: fmt.Sprintf(
-			"generate: max_new_tokens %d, temperature %g, top_p %g: must be at least 1, at least 0, from 0 to 1", g.MaxNewTokens, g.Temperature, g.TopP)}
+			"max_new_tokens must be at least 1 (got %d), temperature at least 0 (got %g), top_p from 0 to 1 (got %g)", g.MaxNewTokens, g.Temperature, g.TopP)}
 	}
 	return nil
 }

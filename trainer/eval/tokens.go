@@ -63,11 +63,11 @@ func EachLine(r io.Reader, vocab int, do func(line int, tokens []int32) error) e
 		n++
 		var tokens []int32
 		if err := json.Unmarshal(lines.Bytes(), &tokens); err != nil {
-			return protocol.Error{Class: protocol.User, Message: fmt.Sprintf("tokens: line %d: must be a JSON array of token ids: %v", n, err)}
+			return protocol.Error{Class: protocol.User, Message: fmt.Sprintf("line %d: must be a JSON array of whole numbers, as in [17, 4, 99]", n)}
 		}
 		for t, id := range tokens {
 			if id < 0 || int(id) >= vocab {
-				return protocol.Error{Class: protocol.User, Message: fmt.Sprintf("tokens: line %d token %d: id %d is not in the vocabulary of %d", n, t, id, vocab)}
+				return protocol.Error{Class: protocol.User, Message: fmt.Sprintf("line %d: token %d (from 0): id %d is not in the vocabulary of %d", n, t, id, vocab)}
 			}
 		}
 		if err := do(n, tokens); err != nil {
@@ -75,7 +75,7 @@ func EachLine(r io.Reader, vocab int, do func(line int, tokens []int32) error) e
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return protocol.Error{Class: protocol.User, Message: fmt.Sprintf("tokens: line %d: longer than %d bytes", n+1, maxTokensLine)}
+		return protocol.Error{Class: protocol.User, Message: fmt.Sprintf("line %d: longer than %d bytes", n+1, maxTokensLine)}
 	}
 	return lines.Err()
 }

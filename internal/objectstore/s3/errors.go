@@ -27,20 +27,20 @@ func (s *Store) fault(op, key string, err error) error {
 	switch {
 	case code == "NoSuchBucket", code == "InvalidBucketName", code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch",
 		code == "XAdminUserNotFound": // versitygw: an access key that it does not know, with status 404
-		f.Permanent, f.User, f.Err = true, true, fmt.Errorf("%s: %w", s.where, err)
+		f.Permanent, f.User, f.Err = true, true, fmt.Errorf("%s: %w", s.where, inWords(err))
 	case status == http.StatusPreconditionFailed, status == http.StatusConflict && op == "put":
 		f.Permanent, f.Err = true, fmt.Errorf("%s: %w", s.where, objectstore.ErrPrecondition)
 	case status == http.StatusNotFound && (code == "NoSuchKey" || code == "NotFound"):
 		f.Permanent, f.Err = true, fmt.Errorf("%s: %w", s.where, objectstore.ErrNotFound)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden, unsigned(err):
-		f.Permanent, f.User, f.Err = true, true, fmt.Errorf("%s: %w", s.where, err)
+		f.Permanent, f.User, f.Err = true, true, fmt.Errorf("%s: %w", s.where, inWords(err))
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, code == "RequestTimeout", code == "SlowDown", code == "BadDigest":
-		f.Err = fmt.Errorf("%s: %w", s.where, err)
-	case status >= 400 && status < 500:
-		f.Permanent, f.Err = true, fmt.Errorf("%s: %w", s.where, err)
+		f.Err = fmt.Errorf("%s: %w", s.where, inWords(err))
+	case status >= 400 && status < 500: // without a code of S3's: something else is at that address
+		f.Permanent, f.User, f.Err = true, code == "", fmt.Errorf("%s: %w", s.where, inWords(err))
 	default:
 		f.Permanent = !objectstore.Retryable(err)
-		f.Err = fmt.Errorf("%s: %w", s.where, err)
+		f.Err = fmt.Errorf("%s: %w", s.where, inWords(err))
 	}
 	if errors.Is(err, context.Canceled) {
 		f.Permanent = true
@@ -72,7 +72,7 @@ type named struct{ aws.CredentialsProvider }
 func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	c, err := n.CredentialsProvider.Retrieve(ctx)
 	if err != nil {
-		return c, &noCredentials{fmt.Errorf("no credentials (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE): %w", err)}
+		return c, &noCredentials{err}
 	}
 	return c, nil
 }

@@ -21,6 +21,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/graft-ml/graft/internal/objectstore"
 )
@@ -99,6 +100,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	aw, err := awsconfig.LoadDefaultConfig(ctx,
 		awsconfig.WithHTTPClient(httpClient()),
 		awsconfig.WithRetryer(cfg.retryer),
+		awsconfig.WithLogger(logging.Nop{}), // it would write on the terminal; what matters of it comes back as errors
 		awsconfig.WithRegion(cfg.Region))
 	if err != nil {
 		return nil, fmt.Errorf("open s3://%s: %w", cfg.Bucket, err)

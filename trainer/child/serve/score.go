@@ -61,7 +61,7 @@ func (j *job) scoreSplits(ctx context.Context, m Model, a *lora.Adapter, o eval.
 func (j *job) scoreTokens(ctx context.Context, m Model, a *lora.Adapter, o eval.Options, out *protocol.ScoreResult) error {
 	in, err := os.Open(j.Score.Tokens)
 	if err != nil {
-		return userError("tokens: %v", err)
+		return userError("%v", err)
 	}
 	defer in.Close()
 	path, err := j.write("scores", "tokens.jsonl", func(w io.Writer) error {
@@ -69,10 +69,11 @@ func (j *job) scoreTokens(ctx context.Context, m Model, a *lora.Adapter, o eval.
 		out.Files = append(out.Files, f)
 		return err
 	})
-	if err == nil {
-		out.Files[0].Path = path
+	if err != nil {
+		return fmt.Errorf("%s: %w", j.Score.Tokens, err)
 	}
-	return err
+	out.Files[0].Path = path
+	return nil
 }
 
 func (j *job) generate(ctx context.Context, m Model) (protocol.Result, error) {
@@ -88,7 +89,12 @@ func (j *job) generate(ctx context.Context, m Model) (protocol.Result, error) {
 	if err != nil {
 		return protocol.Result{}, err
 	}
-	next := func(ctx context.Context, tokens []int32) ([]float32, error) { return m.Next(ctx, a, tokens) }
+	next := func(ctx context.Context, tokens []int32) ([]float32, error) {
+		if j.stop.Load() != nil { // a long completion takes longer than anybody waits
+			return nil, errStopped
+		}
+		return m.Next(ctx, a, tokens)
+	}
 	j.s.enter("generating")
 	out := &protocol.GenerateResult{}
 	out.Path, err = j.write("generated", "completions.jsonl", func(w io.Writer) error {
@@ -126,7 +132,10 @@ func readPrompts(path string, vocab int) ([][]int32, error) {
 		prompts = append(prompts, tokens)
 		return nil
 	})
-	return prompts, err
+	if err != nil {
+		return nil, fmt.Errorf("prompts: %w", err)
+	}
+	return prompts, nil
 }
 
 // between reports progress at most every half second and ends the work when the job is to stop.
