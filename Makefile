@@ -9,7 +9,7 @@ GO      := go
 STATE   ?= .graft
 LDFLAGS := -s -w
 
-.PHONY: all build demo demo-clean test check soak bench interop base generate clean
+.PHONY: all build demo demo-clean test check bench-orchestration interop base generate clean
 
 all: build
 
@@ -54,5 +54,8 @@ clean:
 bench-orchestration: build
 	$(GO) run ./bench/orchestration
 
-# interop: what graft wrote, loaded by Python's PEFT and transformers. PYTHON must have them.
+# interop: base and published adapter against transformers and PEFT. PYTHON must have them, else it says so.
+interop: build
+	PYTHON=$(PYTHON) interop/run.sh
+
 PYTHON ?= python3
