@@ -23,9 +23,13 @@ type Scorer interface {
 // Options of scoring.
 type Options struct {
 	Limit      int                         // sequences, 0: all
-	MicroBatch int                         // sequences of one forward, 0: 1
+	MicroBatch int                         // sequences of one forward, 0: about forwardTokens
 	Progress   func(done, total int) error // of sequences; its error ends the work. nil: none
 }
+
+// forwardTokens is the size of a forward when nobody says: enough to fill the blocks of routed experts, little
+// enough to need no memory worth speaking of.
+const forwardTokens = 4096
 
 // Split scores one split of a data set and writes one protocol.Record per row to w, in the manifest's order.
 func Split(ctx context.Context, s Scorer, a *lora.Adapter, src trainer.Source, split string, w io.Writer, o Options) (protocol.ScoreFile, error) {
@@ -37,7 +41,11 @@ func Split(ctx context.Context, s Scorer, a *lora.Adapter, src trainer.Source, s
 	if o.Limit > 0 {
 		total = min(total, o.Limit)
 	}
-	micro := max(1, o.MicroBatch)
+	micro := o.MicroBatch
+	if micro <= 0 {
+		one := trainer.ShapeOf(m, 1)
+		micro = max(1, min(total, forwardTokens/(one.Rows*one.Len)))
+	}
 	shape := trainer.ShapeOf(m, micro)
 	sum := protocol.ScoreFile{Split: split}
 	out := bufio.NewWriter(w)
