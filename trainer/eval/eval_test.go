@@ -110,7 +110,7 @@ func TestSplitStopsAndLimits(t *testing.T) {
 		t.Errorf("limit 7: %d rows, %v", sum.Rows, err)
 	}
 	stop := errors.New("stop")
-	_, err = eval.Split(ctx, m, nil, src, "train", &out, eval.Options{Progress: func(done, total int) error {
+	_, err = eval.Split(ctx, m, nil, src, "train", &out, eval.Options{MicroBatch: 1, Progress: func(done, total int) error {
 		if done == 3 {
 			return stop
 		}
