@@ -32,8 +32,12 @@ func (a *app) demoCommand() *cobra.Command {
 		}
 		err = l.while(c.Context(), func(ctx context.Context) error { return a.demo(ctx, l) })
 		if err == nil {
-			fmt.Fprintf(a.out, "\ndone in %s. To look around: graft up --dir %s, then the Temporal UI; graft variants ls --dir %s\n",
-				short(time.Since(begin).Seconds()), a.dir, a.dir)
+			fmt.Fprintf(a.out, `
+done in %s. To look around:
+  bin/graft up --dir %[2]s                          the Temporal UI with both runs, until Ctrl-C; then, beside it:
+  bin/graft runs report demo-go-docs --dir %[2]s    the run's report as an HTML file
+  bin/graft variants show demo/go-docs --dir %[2]s
+`, short(time.Since(begin).Seconds()), a.dir)
 		}
 		return errors.Join(err, l.stop())
 	}

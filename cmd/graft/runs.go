@@ -17,7 +17,7 @@ import (
 func (a *app) runsCommand() *cobra.Command {
 	c := &cobra.Command{Use: "runs", Short: "List, show, watch and cancel runs", GroupID: "run"}
 	t := a.targetFlags(c)
-	c.AddCommand(a.runsLs(t), a.runsShow(t), a.runsWatch(t), a.runsCancel(t))
+	c.AddCommand(a.runsLs(t), a.runsShow(t), a.runsWatch(t), a.runsReport(t), a.runsCancel(t))
 	return c
 }
 
