@@ -144,7 +144,7 @@ func (r *Reader) remove(el *list.Element) {
 }
 
 func (r *Reader) fetch(ctx context.Context, sh Shard) (*ShardData, error) {
-	key := r.dir + "/" + sh.File
+	key := path.Join(r.dir, sh.File) // dir is "." when the store is the manifest's own directory
 	if sh.Size > MaxShardBytes {
 		return nil, fmt.Errorf("read shard %s: %d bytes, more than %d", r.store.URI(key), sh.Size, MaxShardBytes)
 	}
