@@ -156,7 +156,7 @@ type Train struct {
 	LabelSmoothing float64 `yaml:"label_smoothing" default_dpo:"0" min:"0" below:"0.5" methods:"dpo"`
 	// A checkpoint every so many steps, and at the end; 0: only at the end.
 	SaveSteps int `yaml:"save_steps" default:"50" min:"0" max:"100000000" effect:"none"`
-	// How many of the newest checkpoints are kept.
+	// How many of the newest checkpoints are kept, beside the one with the lowest training loss.
 	SaveTotalLimit int `yaml:"save_total_limit" default:"3" min:"1" max:"1000" effect:"none"`
 	// Seed of the adapter's first values and of the order of sequences.
 	Seed int64 `yaml:"seed" default:"42" min:"0" max:"9007199254740991"`

@@ -71,7 +71,7 @@ func (w *localWorker) stop() error {
 func (a *app) wholeMachine() workerOptions {
 	return workerOptions{
 		Config: workflows.Config{Control: true, Data: max(1, runtime.NumCPU()), Hardware: "cpu", Drain: 10 * time.Second},
-		dir:    a.dir,
+		memory: trainerMemory(), dir: a.dir,
 	}
 }
 
@@ -84,14 +84,17 @@ func (a *app) workerCommand() *cobra.Command {
 	c.Flags().IntVar(&o.Data, "data", max(1, runtime.NumCPU()), "prepare so many parts of data at once, 0 for none")
 	c.Flags().StringVar(&o.Hardware, "hardware", "cpu", "class of machine to train as (cpu, 8xh100), empty for none")
 	c.Flags().DurationVar(&o.Drain, "drain", time.Minute, "on SIGTERM, how long to wait for activities before they are cancelled")
-	c.Flags().Float64Var(&memory, "trainer-memory", 0, "limit of the trainer child's memory in GiB, 0 for none")
+	c.Flags().Float64Var(&memory, "trainer-memory", 0, "limit of the trainer child's memory in GiB (RLIMIT_DATA), 0 for three quarters of this machine's")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		at, err := a.connect(c.Context(), t)
 		if err != nil {
 			return err
 		}
 		defer at.close()
-		o.memory, o.dir = int64(memory*(1<<30)), a.dir
+		o.dir, o.memory = a.dir, trainerMemory()
+		if memory > 0 {
+			o.memory = int64(memory * (1 << 30))
+		}
 		w, err := startWorker(at.client, at.store, o)
 		if err != nil {
 			return err

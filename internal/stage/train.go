@@ -99,7 +99,11 @@ func (a *attempt) fetch(ctx context.Context) error {
 	if err := checkpoint.Claim(ctx, a.s.Store, a.prefix, a.id); err != nil {
 		return err
 	}
-	a.from, _, err = checkpoint.Restore(ctx, a.s.Store, a.prefix, a.resumeDir())
+	var damaged []checkpoint.Damaged
+	a.from, damaged, err = checkpoint.Restore(ctx, a.s.Store, a.prefix, a.resumeDir())
+	for _, d := range damaged {
+		a.note(fmt.Errorf("passed over a damaged checkpoint: %s", d))
+	}
 	if errors.Is(err, objectstore.ErrNotFound) {
 		return nil
 	}

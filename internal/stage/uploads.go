@@ -104,7 +104,9 @@ func (u *uploads) save(ctx context.Context, c protocol.CheckpointReady, meta che
 	for {
 		_, err := checkpoint.Save(ctx, u.a.s.Store, u.a.prefix, u.a.id, c.Step, c.Dir, meta)
 		if err == nil {
-			_, err = checkpoint.Retain(ctx, u.a.s.Store, u.a.prefix, checkpoint.Policy{Last: u.a.recipe.Train.SaveTotalLimit})
+			_, err = checkpoint.Retain(ctx, u.a.s.Store, u.a.prefix, checkpoint.Policy{
+				Last: u.a.recipe.Train.SaveTotalLimit, Best: 1, Metric: metricLoss,
+			})
 		}
 		if err == nil || !objectstore.Retryable(err) || time.Since(began) > outage {
 			return err
@@ -117,6 +119,9 @@ func (u *uploads) save(ctx context.Context, c protocol.CheckpointReady, meta che
 		}
 	}
 }
+
+// metricLoss is a checkpoint's training loss: of the step that it follows.
+const metricLoss = "loss"
 
 // meta says what the checkpoint is of; cursor and runtime are the child's own words.
 func (a *attempt) meta(c protocol.CheckpointReady) (checkpoint.Meta, error) {
@@ -139,6 +144,6 @@ func (a *attempt) meta(c protocol.CheckpointReady) (checkpoint.Meta, error) {
 	return checkpoint.Meta{
 		Run: a.in.RunID, Base: state.Base, Data: a.in.Digest, Recipe: a.pins.Recipe, Seed: uint64(a.recipe.Train.Seed),
 		Cursor:  checkpoint.Cursor{ManifestDigest: state.Cursor.Manifest, Epoch: state.Cursor.Epoch, NextSequence: state.Cursor.Next},
-		Runtime: state.Runtime, Final: c.Final, Metrics: map[string]float64{"loss": c.Loss},
+		Runtime: state.Runtime, Final: c.Final, Metrics: map[string]float64{metricLoss: c.Loss},
 	}, nil
 }
