@@ -28,12 +28,8 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	dir := flag.String("dir", ".graft/base", "where the checkpoint lies")
-	minutes := flag.Float64("minutes", 75, "wall time of the training, when no steps are given")
-	steps := flag.Int("steps", 0, "updates in all")
-	decay := flag.Int("decay", 0, "of which the last ones decay the learning rate")
-	peak := flag.Float64("peak", 2e-3, "peak learning rate")
-	batch := flag.Int("batch", 2048, "tokens per update")
+	dir := flag.String("dir", ".graft/base", "where the checkpoint lies; a run that was stopped goes on from there")
+	minutes := flag.Float64("minutes", 0, "train by the clock for so long, instead of repeating the embedded base's schedule")
 	out := flag.String("out", "internal/rootstock/base", "where the model directory is written")
 	only := flag.Bool("export-only", false, "write the model directory from the checkpoint as it is")
 	flag.Parse()
@@ -41,7 +37,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	start := time.Now()
-	data, err := pretrain.LoadData(runtime.GOROOT(), *dir, pretrain.Shape().Vocab, *batch, 1)
+	data, err := pretrain.LoadData(runtime.GOROOT(), *dir, pretrain.Shape().Vocab, pretrain.BatchTokens, pretrain.Seed)
 	if err != nil {
 		return err
 	}
@@ -62,11 +58,11 @@ func run(ctx context.Context) error {
 	defer file.Close()
 	log := io.MultiWriter(os.Stdout, file)
 	fmt.Fprintf(log, "corpus: %d bytes, %d tokens, loaded in %.1f s\n", data.Bytes, data.Tokens(), time.Since(start).Seconds())
-	schedule := pretrain.Schedule{Peak: *peak, Warmup: 100}
-	if *steps > 0 {
-		schedule.DecayFrom, schedule.Decay = *steps-*decay, *decay
+	schedule := pretrain.Embedded()
+	if *minutes > 0 {
+		schedule.DecayFrom, schedule.Decay = 0, 0
 	}
-	options := pretrain.Options{Seed: 1, Minutes: *minutes, SaveEvery: 3 * time.Minute, Dir: *dir, Log: log, LogEvery: 10}
+	options := pretrain.Options{Seed: pretrain.Seed, Minutes: *minutes, SaveEvery: 3 * time.Minute, Dir: *dir, Log: log, LogEvery: 10}
 	progress, state, err := pretrain.Run(ctx, data, schedule, options)
 	if err != nil {
 		return err

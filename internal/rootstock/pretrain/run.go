@@ -20,6 +20,12 @@ type Options struct {
 	LogEvery  int
 }
 
+// What the embedded base was trained with, beside its schedule.
+const (
+	Seed        = 1    // of the initial weights and of the order of the text
+	BatchTokens = 2048 // per update, padding included
+)
+
 // balance is the weight of the load-balancing loss.
 const balance = 0.01
 

@@ -12,6 +12,11 @@ type Schedule struct {
 	Decay     int     `json:"decay"`
 }
 
+// Embedded is the schedule of the embedded base. The clock decided its decay when it was trained.
+func Embedded() Schedule {
+	return Schedule{Peak: 2e-3, Warmup: 100, DecayFrom: 2441, Decay: 1046}
+}
+
 // Rate is the learning rate of update step, counted from 0.
 func (s Schedule) Rate(step int) float64 {
 	switch {
