@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,19 +32,22 @@ func newScreen(w io.Writer) screen {
 type bars struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
+	done     int64 // as last shown
+	total    int64
 	phase    string
 	text     *atomic.Pointer[string] // of bar; mpb's goroutine reads it
 }
 
 func (b *bars) show(l stageLine) {
 	if l.phase != b.phase {
-		b.endStage()
+		b.endStage(true)
 		b.phase, b.text = l.phase, new(atomic.Pointer[string])
 		b.text.Store(&l.text)
 		b.bar = b.newBar(l.phase, b.text)
 	}
 	b.text.Store(&l.text)
 	if l.total > 0 {
+		b.done, b.total = l.done, l.total
 		b.bar.SetTotal(l.total, false)
 		b.bar.SetCurrent(l.done)
 	}
@@ -68,16 +73,34 @@ func (b *bars) newBar(phase string, text *atomic.Pointer[string]) *mpb.Bar {
 		mpb.AppendDecorators(decor.Any(count), decor.Any(func(decor.Statistics) string { return " " + *text.Load() })))
 }
 
-func (b *bars) endStage() {
-	if b.bar != nil {
+// endStage leaves the line as it is: full when the stage came to its end, else where it stopped.
+func (b *bars) endStage(whole bool) {
+	switch {
+	case b.bar == nil:
+		return
+	case whole && b.total > 0:
+		text := withoutETA(*b.text.Load())
+		b.text.Store(&text)
+		b.bar.SetTotal(b.total, false)
+		b.bar.SetCurrent(b.total)
+		b.bar.EnableTriggerComplete()
+	case b.total > 0:
+		b.bar.Abort(false)
+	default:
 		b.bar.SetTotal(-1, true)
-		b.bar.Wait()
-		b.bar = nil
 	}
+	b.bar.Wait()
+	b.bar, b.total, b.done = nil, 0, 0
+}
+
+// withoutETA is for a stage that is over: the last that was heard of it may be older.
+func withoutETA(text string) string {
+	parts := strings.Split(text, " · ")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return strings.HasPrefix(p, "ETA ") }), " · ")
 }
 
 func (b *bars) close() {
-	b.endStage()
+	b.endStage(b.done == b.total)
 	b.progress.Wait()
 }
 

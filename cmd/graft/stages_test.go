@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,5 +128,45 @@ func checkGenerate(t *testing.T, adapter string) {
 	}
 	if chat := decode[completion](t, done(t, append(args, "--chat")...)); slices.Equal(got.Tokens, chat.Tokens) && len(got.Tokens) > 1 {
 		t.Error("--chat changes nothing")
+	}
+}
+
+// stopAt cancels when the text appears in what is written to it.
+type stopAt struct {
+	text   string
+	cancel func()
+	seen   strings.Builder
+}
+
+func (s *stopAt) Write(p []byte) (int, error) {
+	s.seen.Write(p)
+	if strings.Contains(s.seen.String(), s.text) {
+		s.cancel()
+	}
+	return len(p), nil
+}
+
+// Ctrl-C in the midst of training, then the same command again: the adapter is that of an undisturbed run.
+func TestInterruptedTrainGoesOn(t *testing.T) {
+	t.Setenv("GRAFT_DIR", t.TempDir())
+	tiny := recipe(t, file(t, "in.parquet", parquetOf(t, pairs(40))), "max_steps: 2", "max_steps: 5", "global_batch_size: 1", "global_batch_size: 8")
+	straight, broken := t.TempDir(), t.TempDir()
+	done(t, "train", tiny, "--out", straight)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	errs := &stopAt{text: "training    1/5", cancel: cancel}
+	code := execute(ctx, []string{"train", tiny, "--out", broken}, streams{out: io.Discard, err: errs})
+	if text := errs.seen.String(); code != exitSignal || !strings.Contains(text, "the same command goes on from there") || !strings.HasSuffix(text, "graft: interrupted\n") {
+		t.Fatalf("exit %d:\n%s", code, text)
+	}
+	if _, err := os.Stat(filepath.Join(broken, "adapter_model.safetensors")); err == nil {
+		t.Error("an adapter came out of half a training")
+	}
+	done(t, "train", tiny, "--out", broken)
+	checkMetrics(t, filepath.Join(broken, "metrics.jsonl"), 5)
+	const weights = "adapter_model.safetensors"
+	if !slices.Equal(read(t, straight, weights), read(t, broken, weights)) {
+		t.Error("the adapter differs from that of an undisturbed run")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,13 +65,17 @@ func (a *app) train(ctx context.Context, r *recipes.Recipe, f trainFlags) error 
 	}
 	defer trainer.Close()
 	w := &trainWatch{app: a, trainer: trainer, job: job.ID, screen: newScreen(a.err)}
-	res, err := trainer.Run(ctx, job, w.take)
+	res, err := w.run(ctx, job)
 	w.screen.close()
 	if err != nil && strings.HasPrefix(err.Error(), "resume: ") {
 		return fmt.Errorf("%s holds the checkpoint of another job: name another --out, or remove it: %w", f.out, err)
 	}
 	if err != nil {
 		return err
+	}
+	if res.Stopped {
+		fmt.Fprintf(a.err, "stopped after step %d: the same command goes on from there\n", res.Train.Step)
+		return context.Canceled
 	}
 	return a.trained(r, f.out, *res.Train)
 }
@@ -141,6 +146,22 @@ type trainWatch struct {
 	job     string
 	screen  screen
 	last    int // step of the newest checkpoint
+}
+
+// stopWithin is how long a step and its checkpoint may take after Ctrl-C before the child is ended without one.
+const stopWithin = 15 * time.Second
+
+// run trains until the job's end; when ctx ends before, until the next step's, with a checkpoint of it.
+func (w *trainWatch) run(ctx context.Context, job protocol.Job) (protocol.Result, error) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		if w.trainer.Stop(job.ID, true, "interrupted") != nil {
+			cancel()
+		}
+		time.AfterFunc(stopWithin, cancel)
+	})()
+	return w.trainer.Run(late, job, w.take)
 }
 
 func (w *trainWatch) take(m protocol.Message) error {

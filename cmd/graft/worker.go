@@ -34,8 +34,12 @@ type workerOptions struct {
 
 // startWorker begins to serve the queues of Temporal over one store.
 func startWorker(c client.Client, store objectstore.Store, o workerOptions) (*localWorker, error) {
-	scratch := filepath.Join(o.dir, "scratch", fmt.Sprint(os.Getpid()))
-	logs := filepath.Join(o.dir, "logs")
+	state, err := filepath.Abs(o.dir) // the child is told of places in it
+	if err != nil {
+		return nil, err
+	}
+	scratch := filepath.Join(state, "scratch", fmt.Sprint(os.Getpid()))
+	logs := filepath.Join(state, "logs")
 	for _, dir := range []string{scratch, logs} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, err

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/graft-ml/graft/internal/stack/stacktest"
+)
+
+// forgetful is an S3 server of one bucket that does not know If-None-Match and If-Match.
+type forgetful struct {
+	mu   sync.Mutex
+	keys map[string][]byte
+	down bool // every request is refused with 503
+}
+
+func (f *forgetful) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	data, ok := f.keys[key]
+	switch {
+	case f.down:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case r.Method == http.MethodPut:
+		f.keys[key], _ = io.ReadAll(r.Body)
+		w.Header().Set("ETag", `"1"`)
+	case r.Method == http.MethodDelete:
+		delete(f.keys, key)
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPost: // DeleteObjects, or an upload in parts that no small run needs
+		fmt.Fprint(w, `<?xml version="1.0"?><DeleteResult></DeleteResult>`)
+	case key == "":
+		fmt.Fprint(w, `<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>`)
+	case !ok:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>`)
+	default:
+		w.Header().Set("ETag", `"1"`)
+		http.ServeContent(w, r, "", time.Unix(1, 0), bytes.NewReader(data))
+	}
+}
+
+func (f *forgetful) names() (out []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key := range f.keys {
+		out = append(out, key)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// A store that overwrites what must not be overwritten is found before a run begins in it.
+func TestStoreThatIgnoresConditions(t *testing.T) {
+	temporal := stacktest.Setenv(t).Temporal
+	s3 := &forgetful{keys: map[string][]byte{}}
+	server := httptest.NewServer(s3)
+	defer server.Close()
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_ENDPOINT_URL_S3", server.URL)
+	tiny := recipe(t, file(t, "in.parquet", parquetOf(t, pairs(12))))
+	got := graft(t, "run", tiny, "--temporal", temporal, "--store", "s3://forgetful", "--id", "forgetful")
+	if got.code != exitUser || strings.Count(got.err, "If-None-Match") != 1 || !strings.Contains(got.err, "s3://forgetful") {
+		t.Errorf("exit %d:\n%s", got.code, got.err)
+	}
+	for _, key := range s3.names() {
+		if strings.HasPrefix(key, "data/") || strings.HasPrefix(key, "variants/") {
+			t.Errorf("left behind: %s", key)
+		}
+	}
+}
