@@ -21,8 +21,3 @@ func EncodeQuadratic(t *Tokenizer, piece string) []int32 {
 		ids = append(ids[:at+1], ids[at+2:]...)
 	}
 }
-
-// RenderText is Render without looking for the assistant's turns.
-func RenderText(t *Template, messages []Message, prompt bool) (Rendered, error) {
-	return t.render(messages, prompt)
-}

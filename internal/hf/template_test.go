@@ -45,7 +45,7 @@ func TestRenderAsTransformersDoes(t *testing.T) {
 			continue
 		}
 		if err != nil && strings.Contains(err.Error(), "no generation tag") {
-			got, err = hf.RenderText(template, c.Messages, c.Prompt)
+			got, err = template.RenderText(c.Messages, c.Prompt)
 		}
 		if err != nil || got.Text != c.Text {
 			t.Errorf("case %d: %v\ngot  %q\nwant %q", i, err, got.Text, c.Text)
