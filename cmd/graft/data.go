@@ -13,9 +13,10 @@ func (a *app) dataCommand() *cobra.Command {
 	c := &cobra.Command{Use: "data", Short: "Prepare data sets", GroupID: "stage"}
 	var out string
 	var set []string
+	t := &targetFlags{}
 	prepare := &cobra.Command{Use: "prepare RECIPE --out DIR", Short: "Turn a recipe's Parquet files into token shards and a manifest", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, r, err := readRecipe(args[0], &targetFlags{}, set)
+			_, r, err := readRecipe(args[0], t, set)
 			if err != nil {
 				return err
 			}
@@ -26,6 +27,7 @@ func (a *app) dataCommand() *cobra.Command {
 			return a.printPlanned(out, plan)
 		}}
 	prepare.Flags().StringVarP(&out, "out", "o", "", "directory or s3://bucket/prefix to keep it in")
+	t.configFlag(prepare)
 	setFlag(prepare, &set)
 	_ = prepare.MarkFlagRequired("out")
 	c.AddCommand(prepare)

@@ -16,7 +16,8 @@ import (
 func (a *app) planCommand() *cobra.Command {
 	var set []string
 	c := &cobra.Command{Use: "plan RECIPE", Short: "What a run will take: parameters, memory per GPU, steps, tokens", GroupID: "run", Args: cobra.ExactArgs(1)}
-	t := a.targetFlags(c)
+	t := &targetFlags{}
+	t.configFlag(c)
 	setFlag(c, &set)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		r, err := recipes.Load(args[0], set...)

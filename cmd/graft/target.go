@@ -26,9 +26,14 @@ func (a *app) targetFlags(c *cobra.Command) *targetFlags {
 	f.StringVar(&t.temporal, "temporal", os.Getenv("TEMPORAL_ADDRESS"), "HOST:PORT of a Temporal to use instead of the local stack's")
 	f.StringVar(&t.namespace, "namespace", os.Getenv("TEMPORAL_NAMESPACE"), "its namespace (default: default)")
 	f.StringVar(&t.store, "store", os.Getenv("GRAFT_STORE"), "s3://bucket[/prefix] for data, runs and variants, instead of the local stack's; endpoint and keys from the AWS environment")
-	f.StringVar(&t.project, "config", "", "graft.yaml to use (default: the nearest one above the recipe, or the working directory)")
+	t.configFlag(c)
 	f.StringVar(&t.environment, "env", "", "environment of graft.yaml that names Temporal and store")
 	return t
+}
+
+// configFlag is all that a command takes which starts nothing and opens no store.
+func (t *targetFlags) configFlag(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&t.project, "config", "", "graft.yaml to use (default: the nearest one above the recipe, or the working directory)")
 }
 
 // settle fills in what the environment of graft.yaml says and the flags do not.

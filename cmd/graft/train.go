@@ -28,6 +28,7 @@ type trainFlags struct {
 	out, data, init, reference string
 	memory                     float64
 	set                        []string
+	target                     targetFlags // of which only --config
 }
 
 func (a *app) trainCommand() *cobra.Command {
@@ -37,7 +38,7 @@ func (a *app) trainCommand() *cobra.Command {
 It prepares the recipe's data in the directory first, or takes a prepared manifest. Running it again in the
 same directory goes on from the last checkpoint.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			_, r, err := readRecipe(args[0], &targetFlags{}, f.set)
+			_, r, err := readRecipe(args[0], &f.target, f.set)
 			if err != nil {
 				return err
 			}
@@ -48,6 +49,7 @@ same directory goes on from the last checkpoint.`,
 	c.Flags().StringVar(&f.init, "init", "", "PEFT directory of the adapter to start from (what the recipe's init_from would name)")
 	c.Flags().StringVar(&f.reference, "reference", "", "PEFT directory of DPO's reference, for a recipe whose reference is a version")
 	c.Flags().Float64Var(&f.memory, "memory", 0, "limit of the trainer's memory in GiB, 0 for none")
+	f.target.configFlag(c)
 	setFlag(c, &f.set)
 	_ = c.MarkFlagRequired("out")
 	return c

@@ -201,7 +201,8 @@ func (a *app) variantsPromote(t *targetFlags) *cobra.Command {
 		}}
 	c.Flags().StringVar(&alias, "to", adapters.Live, "alias to move")
 	c.Flags().StringVar(&reason, "reason", "", "why, kept in the alias' history")
-	c.Flags().IntVar(&expect, "expect", adapters.Any, "refuse unless the alias is at this version now (0: it does not exist)")
+	c.Flags().IntVar(&expect, "expect", adapters.Any, "refuse unless the alias is at this version now (0: it does not exist; default: any)")
+	c.Flags().Lookup("expect").DefValue = "0" // adapters.Any is no number to show
 	return c
 }
 
