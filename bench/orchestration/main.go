@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -125,10 +126,11 @@ func (b *bencher) submit(ctx context.Context, id string) error {
 
 func (b *bencher) output(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, b.graft, append(args, "--dir", filepath.Join(b.dir, "stack"))...)
-	cmd.Stderr = os.Stderr
+	var log bytes.Buffer
+	cmd.Stderr = &log
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+		return nil, fmt.Errorf("%v: %w\n%s%s", cmd.Args, err, out, log.Bytes())
 	}
 	return out, nil
 }
