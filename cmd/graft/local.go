@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/graft-ml/graft/internal/objectstore"
 	"github.com/graft-ml/graft/internal/stack"
 	"github.com/graft-ml/graft/workflows"
 )
@@ -55,6 +56,9 @@ func (a *app) startLocal(ctx context.Context, t *targetFlags, s stackFlags) (*lo
 	if l.target, err = a.open(ctx, t, st.Addresses); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	if err := reachable(ctx, l.store); err != nil { // said now, not after the minutes for which a run would try again
+		return nil, errors.Join(err, l.stop())
+	}
 	if err := workflows.EnsureSearchAttributes(ctx, l.client, l.addresses.Namespace); err != nil {
 		return nil, errors.Join(err, l.stop())
 	}
@@ -66,6 +70,14 @@ func (a *app) startLocal(ctx context.Context, t *targetFlags, s stackFlags) (*lo
 		return nil, errors.Join(err, l.stop())
 	}
 	return l, nil
+}
+
+// reachable asks the store for what runs it has; a missing bucket shows here too.
+func reachable(ctx context.Context, store objectstore.Store) error {
+	for _, err := range store.List(ctx, "runs/") {
+		return err
+	}
+	return nil
 }
 
 // stop ends what startLocal started, the worker first.

@@ -168,7 +168,7 @@ func runFailure(id string, err error) error {
 	if errors.As(err, &cancelled) {
 		return failure{run: id, message: "cancelled; nothing was published"}
 	}
-	return err
+	return noRun(id, err)
 }
 
 // keywordOf decodes a search attribute.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -93,7 +95,7 @@ func (a *app) runsShow(t *targetFlags) *cobra.Command {
 			defer at.close()
 			p, err := workflows.Ask(c.Context(), at.client, args[0])
 			if err != nil {
-				return err
+				return noRun(args[0], err)
 			}
 			stages := stageTimes(c.Context(), at.client, args[0])
 			if a.json {
@@ -101,6 +103,14 @@ func (a *app) runsShow(t *targetFlags) *cobra.Command {
 			}
 			return a.showProgress(at, p, stages)
 		}}
+}
+
+// noRun says in graft's words that an id is that of no run.
+func noRun(id string, err error) error {
+	if errors.As(err, new(*serviceerror.NotFound)) {
+		return usagef("no run %s: `graft runs ls` lists them", id)
+	}
+	return err
 }
 
 // shownRun is what `graft runs show --json` prints.
@@ -206,7 +216,7 @@ func (a *app) runsCancel(t *targetFlags) *cobra.Command {
 			}
 			defer at.close()
 			if err := at.client.CancelWorkflow(c.Context(), args[0], ""); err != nil {
-				return fmt.Errorf("cancel run %s: %w", args[0], err)
+				return noRun(args[0], fmt.Errorf("cancel run %s: %w", args[0], err))
 			}
 			_, err = fmt.Fprintf(a.out, "run %s was asked to stop\n", args[0])
 			return err

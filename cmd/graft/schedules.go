@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -114,7 +115,11 @@ func (a *app) scheduleVerb(t *targetFlags, verb, short, done string, do func(con
 				return err
 			}
 			defer at.close()
-			if err := do(c.Context(), at.client, workflows.ScheduleID(args[0])); err != nil {
+			err = do(c.Context(), at.client, workflows.ScheduleID(args[0]))
+			if errors.Is(err, workflows.ErrNoSchedule) {
+				return usageError{err}
+			}
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "schedule of %s %s\n", args[0], done)

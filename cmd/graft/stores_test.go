@@ -63,6 +63,30 @@ func (f *forgetful) names() (out []string) {
 	return out
 }
 
+// Ids and names of nothing, on servers that answer.
+func TestNothingOfThatName(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", stacktest.Setenv(t).Temporal)
+	t.Setenv("GRAFT_STORE", "s3://graft/names")
+	for _, m := range []mistake{
+		{"show", []string{"runs", "show", "nope"}, "no run nope: "},
+		{"watch", []string{"runs", "watch", "nope"}, "no run nope: "},
+		{"cancel", []string{"runs", "cancel", "nope"}, "no run nope: "},
+		{"variant", []string{"variants", "show", "no/such"}, "variant no/such: no version"},
+		{"version", []string{"variants", "pull", "no/such@3"}, "variant no/such@3: no such version"},
+		{"schedule", []string{"schedules", "pause", "no/such"}, "no such schedule"},
+		{"no schedule in it", []string{"schedules", "create", recipe(t, "x.parquet")}, "tiny.yaml: no schedule: add one"},
+		{"bucket", []string{"run", recipe(t, "x.parquet"), "--store", "s3://no-such-bucket"}, "NoSuchBucket"},
+	} {
+		m.check(t)
+	}
+	for _, list := range [][]string{{"runs", "ls"}, {"variants", "ls"}, {"schedules", "ls"}} {
+		if rows := decode[[]any](t, done(t, append(list, "--json")...)); len(rows) > 0 && list[0] != "runs" {
+			t.Errorf("%v: %v", list, rows)
+		}
+		done(t, list...)
+	}
+}
+
 // A store that overwrites what must not be overwritten is found before a run begins in it.
 func TestStoreThatIgnoresConditions(t *testing.T) {
 	temporal := stacktest.Setenv(t).Temporal
