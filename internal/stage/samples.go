@@ -57,15 +57,17 @@ func (s *Stages) Sample(ctx context.Context, in SampleInput, report Report) (Sam
 	return Sampled{Samples: ref, Count: len(out.Samples)}, err
 }
 
-// prompts takes the first example of held-out sequences: what comes before its first supervised token.
+// prompts takes the first example of some held-out sequences, spread over all of them: what comes before its
+// first supervised token.
 func (t *task) prompts(ctx context.Context, data Ref, base BaseInfo, out *Samples) ([][]int32, error) {
 	r, err := shards.Open(ctx, t.s.Store, data.Key)
 	if err != nil {
 		return nil, err
 	}
 	var prompts [][]int32
-	for i := range min(t.recipe.Evaluate.Samples, r.Len(datasets.Holdout)) {
-		seq, err := r.Read(ctx, datasets.Holdout, i)
+	n := min(t.recipe.Evaluate.Samples, r.Len(datasets.Holdout))
+	for i := range n {
+		seq, err := r.Read(ctx, datasets.Holdout, (2*i+1)*r.Len(datasets.Holdout)/(2*n))
 		if err != nil {
 			return nil, err
 		}
