@@ -28,6 +28,8 @@ type Progress struct {
 	Report   string           `json:"report,omitempty"`
 	Failure  string           `json:"failure,omitempty"`
 	Kind     string           `json:"kind,omitempty"` // of the failure: an error type of package activities
+	// Retrying says which activity is being tried again, and why. Ask alone fills it in.
+	Retrying string `json:"retrying,omitempty"`
 }
 
 // Point is one loss of the sparkline.

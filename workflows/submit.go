@@ -2,12 +2,10 @@ package workflows
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
@@ -59,34 +57,35 @@ func Ask(ctx context.Context, c client.Client, runID string) (Progress, error) {
 	if err := val.Get(&p); err != nil {
 		return p, fmt.Errorf("progress of run %s: %w", runID, err)
 	}
-	if t, ok := pulse(ctx, c, runID, p.Phase); ok {
-		p.Tick = t
-	}
+	p.Tick, p.Retrying = pulse(ctx, c, runID, p)
 	return p, nil
 }
 
-// children that hold the activity worth reading in a phase.
-var children = map[string]string{PhaseTraining: "train", PhaseEvaluating: "evaluate", PhasePublishing: "publish"}
+// children that hold the activities of a phase; those of the others are the run's own.
+var children = map[string]string{
+	PhasePreparing: "/prepare", PhaseTraining: "/train", PhaseEvaluating: "/evaluate", PhasePublishing: "/publish",
+}
 
-// pulse reads the newest heartbeat of the phase's child workflow: no history is written for it.
-func pulse(ctx context.Context, c client.Client, runID, phase string) (stage.Tick, bool) {
-	name, ok := children[phase]
-	if !ok {
-		return stage.Tick{}, false
-	}
-	desc, err := c.DescribeWorkflowExecution(ctx, runID+"/"+name, "")
-	var gone *serviceerror.NotFound
-	if err != nil || errors.As(err, &gone) {
-		return stage.Tick{}, false
+// pulse reads the newest heartbeat of the activities that the run waits for, and why one is being tried again:
+// no history is written for either.
+func pulse(ctx context.Context, c client.Client, runID string, p Progress) (t stage.Tick, retrying string) {
+	t = p.Tick
+	desc, err := c.DescribeWorkflowExecution(ctx, runID+children[p.Phase], "")
+	if err != nil {
+		return t, ""
 	}
 	for _, a := range desc.GetPendingActivities() {
-		var t stage.Tick
-		if a.GetHeartbeatDetails() == nil || a.GetState() != enumspb.PENDING_ACTIVITY_STATE_STARTED {
-			continue
+		var beat stage.Tick
+		if a.GetHeartbeatDetails() != nil {
+			_ = converter.GetDefaultDataConverter().FromPayloads(a.GetHeartbeatDetails(), &beat) // not every activity beats with a Tick
 		}
-		if converter.GetDefaultDataConverter().FromPayloads(a.GetHeartbeatDetails(), &t) == nil && t.Phase != "" {
-			return t, true
+		failure := a.GetLastFailure().GetMessage()
+		switch {
+		case beat.Phase != "" && a.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED:
+			t = beat // its Note says how the attempt before ended
+		case failure != "" && retrying == "":
+			retrying = fmt.Sprintf("%s, attempt %d: %s", a.GetActivityType().GetName(), a.GetAttempt(), failure)
 		}
 	}
-	return stage.Tick{}, false
+	return t, retrying
 }

@@ -186,6 +186,9 @@ func (a *app) showProgress(at *target, p workflows.Progress, stages []stageTime)
 	if p.Report != "" {
 		w.row("report", p.Report)
 	}
+	if p.Retrying != "" {
+		w.row("retrying", p.Retrying)
+	}
 	if p.Failure != "" {
 		w.row("failure", p.Kind+": "+p.Failure)
 	}

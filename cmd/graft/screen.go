@@ -113,6 +113,7 @@ type lines struct {
 	last    stageLine // newer than what was written
 	printed int64     // done, as it was last written
 	total   int64     // as last shown
+	text    string    // likewise
 }
 
 func (s *lines) show(l stageLine) {
@@ -129,7 +130,9 @@ func (s *lines) show(l stageLine) {
 	if l.total > 0 {
 		fifth = 5 * l.done / l.total
 	}
-	if begins && l.total == 0 || fifth > s.fifth {
+	changed := l.total == 0 && l.text != "" && l.text != s.text
+	s.text = l.text
+	if begins && l.total == 0 || changed || fifth > s.fifth {
 		s.print(l)
 		s.fifth = fifth
 		s.last = stageLine{}

@@ -26,6 +26,9 @@ func describe(p workflows.Progress) stageLine {
 		line.done, line.total = int64(p.Tick.Done), int64(p.Tick.Total)
 		line.text = tickText(p)
 	}
+	if p.Retrying != "" {
+		line.text = "retrying " + clip(p.Retrying, 150)
+	}
 	return line
 }
 
