@@ -196,7 +196,7 @@ type Schedule struct {
 
 // Resources says what the run needs.
 type Resources struct {
-	// Class of machine that trains: cpu, or 8xh100 (8 GPUs of 80 GB). It names the queue train-HARDWARE.
+	// Class of machine that trains: cpu, or 8xh100 (8 GPUs of 80 GB). It names the queue graft-train-HARDWARE.
 	Hardware string `yaml:"hardware" default:"cpu" enum:"cpu 8xh100"`
 	// Machines that train one adapter together: one, until more are available.
 	Workers int `yaml:"workers" default:"1" min:"1" max:"1"`

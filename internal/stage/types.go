@@ -48,7 +48,7 @@ type Resolved struct {
 	Method     string   `json:"method"`
 	Base       string   `json:"base"` // URI
 	BaseDigest string   `json:"base_digest"`
-	Hardware   string   `json:"hardware"` // cpu, 8xh100: names the queue train-<hardware>
+	Hardware   string   `json:"hardware"` // cpu, 8xh100: names the queue graft-train-<hardware>
 	To         string   `json:"to"`       // alias of every published version
 	Then       string   `json:"then,omitempty"`
 	Approval   bool     `json:"approval,omitempty"` // Then moves by hand only
