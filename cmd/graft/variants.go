@@ -30,6 +30,16 @@ func (a *app) registry(ctx context.Context, t *targetFlags) (*adapters.Registry,
 	return adapters.New(store), nil
 }
 
+// version opens the registry and finds the version that ref names now.
+func (a *app) version(ctx context.Context, t *targetFlags, ref string) (*adapters.Registry, adapters.Manifest, error) {
+	reg, err := a.registry(ctx, t)
+	if err != nil {
+		return nil, adapters.Manifest{}, err
+	}
+	m, err := reg.Resolve(ctx, ref)
+	return reg, m, err
+}
+
 // variantRow is one line of `graft variants ls`.
 type variantRow struct {
 	Variant  string         `json:"variant"`
@@ -188,11 +198,7 @@ func (a *app) variantsPromote(t *targetFlags) *cobra.Command {
 	c := &cobra.Command{Use: "promote TEAM/VARIANT@VERSION", Short: "Move an alias (live, unless --to says otherwise) to a version",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			reg, err := a.registry(c.Context(), t)
-			if err != nil {
-				return err
-			}
-			m, err := reg.Resolve(c.Context(), args[0])
+			reg, m, err := a.version(c.Context(), t, args[0])
 			if err != nil {
 				return err
 			}
@@ -238,11 +244,7 @@ func (a *app) variantsPull(t *targetFlags) *cobra.Command {
 	c := &cobra.Command{Use: "pull TEAM/VARIANT[@VERSION|@ALIAS]", Short: "Download a version as a directory that PEFT loads; every file verified",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			reg, err := a.registry(c.Context(), t)
-			if err != nil {
-				return err
-			}
-			m, err := reg.Resolve(c.Context(), args[0])
+			reg, m, err := a.version(c.Context(), t, args[0])
 			if err != nil {
 				return err
 			}
@@ -259,6 +261,12 @@ func (a *app) variantsPull(t *targetFlags) *cobra.Command {
 	return c
 }
 
+// verifiedVersion is one version whose stored files are those of its manifest.
+type verifiedVersion struct {
+	Version string `json:"version"`
+	Files   int    `json:"files"`
+}
+
 func (a *app) variantsVerify(t *targetFlags) *cobra.Command {
 	return &cobra.Command{Use: "verify TEAM/VARIANT[@VERSION|@ALIAS]...", Short: "Read every stored file of versions and compare its digest",
 		Args: cobra.MinimumNArgs(1),
@@ -267,6 +275,7 @@ func (a *app) variantsVerify(t *targetFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			verified := []verifiedVersion{}
 			for _, ref := range args {
 				m, err := reg.Resolve(c.Context(), ref)
 				if err != nil {
@@ -275,9 +284,13 @@ func (a *app) variantsVerify(t *targetFlags) *cobra.Command {
 				if err := reg.Verify(c.Context(), m); err != nil {
 					return err
 				}
-				if !a.json {
-					fmt.Fprintf(a.out, "%s: %d files as published\n", m.Name(), len(m.Files))
-				}
+				verified = append(verified, verifiedVersion{m.Name(), len(m.Files)})
+			}
+			if a.json {
+				return a.writeJSON(verified)
+			}
+			for _, v := range verified {
+				fmt.Fprintf(a.out, "%s: %d files as published\n", v.Version, v.Files)
 			}
 			return nil
 		}}
